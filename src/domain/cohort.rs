@@ -1,0 +1,143 @@
+//! Cohorts: the units first exposed on one date in one allocation epoch, and the spans of time that may feed them.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::experiment::{Experiment, VariantId};
+use super::metric::Metric;
+use super::share::Share;
+
+/// A period of constant allocations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// Its number in the experiment, from 0.
+    pub number: i64,
+    /// When its allocations were set.
+    pub started_at: Timestamp,
+    /// The planned share of each variant.
+    pub allocations: Vec<(VariantId, Share)>,
+    /// Whether units that had an arm were moved to another one when it began.
+    pub moved_units: bool,
+}
+
+/// The exposures that belong to one epoch: first exposure in `from..to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochSpan {
+    /// The epoch's number.
+    pub epoch: i64,
+    /// The first instant that counts.
+    pub from: Timestamp,
+    /// The first instant that counts no more.
+    pub to: Timestamp,
+}
+
+/// What a warehouse is asked for: the moments of all metrics of one window, for the cohorts of a range of dates.
+#[derive(Clone, Debug)]
+pub struct CohortRequest<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Metrics that all have the window `window_days`.
+    pub metrics: Vec<&'a Metric>,
+    /// Days after first exposure during which a unit's events count.
+    pub window_days: u16,
+    /// The first cohort date.
+    pub from: Date,
+    /// The last cohort date, inclusive.
+    pub to: Date,
+    /// Which exposures belong to which epoch; instants outside every span are left out of the evidence.
+    pub spans: Vec<EpochSpan>,
+}
+
+/// The exposures that may enter the evidence, epoch by epoch.
+///
+/// Two kinds of instants are left out (statistics.md section 0): the settling time after an allocation change, while
+/// assignment services may still serve the old split; and, before an epoch that moved units between arms, exposures
+/// whose window had not ended by then, because part of their window was lived in another arm.
+///
+/// `epochs` are in order of their start; `until` ends the last one.
+pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, window_days: u16, until: Timestamp) -> Vec<EpochSpan> {
+    let window = SignedDuration::from_hours(24 * i64::from(window_days));
+    let next_move = |index: usize| epochs[index + 1..].iter().find(|e| e.moved_units).map(|e| e.started_at - window);
+    epochs
+        .iter()
+        .enumerate()
+        .filter_map(|(index, epoch)| {
+            let from = if index == 0 { epoch.started_at } else { epoch.started_at + settle };
+            let mut to = epochs.get(index + 1).map_or(until, |next| next.started_at);
+            if let Some(bound) = next_move(index) {
+                to = to.min(bound);
+            }
+            let to = to.min(until);
+            (from < to).then_some(EpochSpan { epoch: epoch.number, from, to })
+        })
+        .collect()
+}
+
+impl CohortRequest<'_> {
+    /// The first instant of the first cohort date (UTC).
+    pub fn exposed_from(&self) -> Timestamp {
+        start_of(self.from)
+    }
+
+    /// The first instant after the last cohort date (UTC).
+    pub fn exposed_to(&self) -> Timestamp {
+        start_of(self.to) + SignedDuration::from_hours(24)
+    }
+
+    /// The first instant after the last window (UTC); no event from then on counts.
+    pub fn events_to(&self) -> Timestamp {
+        self.exposed_to() + self.window()
+    }
+
+    /// The metric window.
+    pub fn window(&self) -> SignedDuration {
+        SignedDuration::from_hours(24 * i64::from(self.window_days))
+    }
+}
+
+/// Midnight UTC at the start of a date.
+fn start_of(date: Date) -> Timestamp {
+    date.to_zoned(TimeZone::UTC).expect("a date of the calendar has a midnight in UTC").timestamp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn epoch(number: i64, started_at: &str, moved_units: bool) -> Epoch {
+        Epoch { number, started_at: at(started_at), allocations: vec![], moved_units }
+    }
+
+    #[test]
+    fn settling_time_is_left_out_after_a_change_only() {
+        let epochs = [epoch(0, "2026-01-01T00:00:00Z", false), epoch(1, "2026-01-04T02:00:00Z", false)];
+        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), 1, at("2026-01-09T00:00:00Z"));
+        assert_eq!(spans[0].from, at("2026-01-01T00:00:00Z"));
+        assert_eq!(spans[0].to, at("2026-01-04T02:00:00Z"));
+        assert_eq!(spans[1].from, at("2026-01-04T02:15:00Z"));
+        assert_eq!(spans[1].to, at("2026-01-09T00:00:00Z"));
+    }
+
+    #[test]
+    fn open_windows_before_a_move_are_left_out() {
+        let epochs = [epoch(0, "2026-01-01T00:00:00Z", false), epoch(1, "2026-01-04T02:00:00Z", true)];
+        let spans = exposure_spans(&epochs, SignedDuration::ZERO, 1, at("2026-01-09T00:00:00Z"));
+        assert_eq!(spans[0].to, at("2026-01-03T02:00:00Z"));
+    }
+
+    #[test]
+    fn an_epoch_shorter_than_its_settling_time_feeds_nothing() {
+        let epochs = [
+            epoch(0, "2026-01-01T00:00:00Z", false),
+            epoch(1, "2026-01-04T02:00:00Z", false),
+            epoch(2, "2026-01-04T02:10:00Z", false),
+        ];
+        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), 1, at("2026-01-09T00:00:00Z"));
+        assert_eq!(spans.iter().map(|s| s.epoch).collect::<Vec<_>>(), [0, 2]);
+    }
+}

@@ -1,0 +1,188 @@
+//! What is measured per unit, independent of where the events lie.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Which way a metric should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// More is better.
+    Increase,
+    /// Less is better.
+    Decrease,
+}
+
+/// One number per unit, or a ratio of two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its unique name in the configuration.
+    pub name: String,
+    /// One sentence for the report.
+    pub description: Option<String>,
+    /// How numerator and denominator are to be read.
+    pub form: MetricForm,
+    /// Which way it should go.
+    pub direction: Direction,
+    /// Days after a unit's first exposure during which its events count.
+    pub window_days: u16,
+}
+
+/// The shape of a metric's estimator (statistics.md section 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum MetricForm {
+    /// The mean over units of a per-unit sum; units without events count as zero.
+    Mean {
+        /// The per-unit sum.
+        value: Measure,
+    },
+    /// Sum of the numerator over sum of the denominator, clustered by unit.
+    Ratio {
+        /// Per-unit sum above the line.
+        numerator: Measure,
+        /// Per-unit sum below the line.
+        denominator: Measure,
+    },
+}
+
+/// A per-unit sum over the events of one type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// The event type.
+    pub event: String,
+    /// What each event adds.
+    pub value: Value,
+}
+
+/// What one event adds to its unit's sum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// One.
+    Count,
+    /// The number in that field; an event without it adds nothing.
+    Sum(Field),
+    /// One, where the number in that field exceeds a threshold frozen in the configuration.
+    CountAbove(Field, f64),
+}
+
+impl Value {
+    /// The field that it reads, if any.
+    pub fn field(&self) -> Option<&Field> {
+        match self {
+            Value::Count => None,
+            Value::Sum(field) | Value::CountAbove(field, _) => Some(field),
+        }
+    }
+}
+
+/// The JSON column of an event that a field lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldRoot {
+    /// `metrics`: numbers. The default.
+    Metrics,
+    /// `context`.
+    Context,
+    /// `payload`.
+    Payload,
+}
+
+impl FieldRoot {
+    /// The column's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FieldRoot::Metrics => "metrics",
+            FieldRoot::Context => "context",
+            FieldRoot::Payload => "payload",
+        }
+    }
+}
+
+/// A number inside an event: `latency_ms`, `metrics.latency_ms` or `payload.price`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Field {
+    /// The JSON column.
+    pub root: FieldRoot,
+    /// The key in it.
+    pub key: String,
+}
+
+impl FromStr for Field {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (root, key) = match text.split_once('.') {
+            None => (FieldRoot::Metrics, text),
+            Some(("metrics", key)) => (FieldRoot::Metrics, key),
+            Some(("context", key)) => (FieldRoot::Context, key),
+            Some(("payload", key)) => (FieldRoot::Payload, key),
+            Some((other, _)) => return Err(format!("field {text:?}: {other:?} is not one of metrics, context, payload")),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if key.is_empty() || !key.chars().all(plain) {
+            return Err(format!("field {text:?}: a key has letters, digits, `_` and `-` only"));
+        }
+        Ok(Field { root, key: key.to_owned() })
+    }
+}
+
+impl TryFrom<String> for Field {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Field> for String {
+    fn from(field: Field) -> String {
+        field.to_string()
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.root.as_str(), self.key)
+    }
+}
+
+impl Metric {
+    /// The per-unit sum above the line.
+    pub fn numerator(&self) -> &Measure {
+        match &self.form {
+            MetricForm::Mean { value } => value,
+            MetricForm::Ratio { numerator, .. } => numerator,
+        }
+    }
+
+    /// The per-unit sum below the line; a mean has none and divides by one per unit.
+    pub fn denominator(&self) -> Option<&Measure> {
+        match &self.form {
+            MetricForm::Mean { .. } => None,
+            MetricForm::Ratio { denominator, .. } => Some(denominator),
+        }
+    }
+
+    /// Numerator and, if there is one, denominator.
+    pub fn measures(&self) -> impl Iterator<Item = &Measure> {
+        std::iter::once(self.numerator()).chain(self.denominator())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_key_lies_in_metrics() {
+        assert_eq!("cost".parse::<Field>().unwrap().to_string(), "metrics.cost");
+        assert_eq!("payload.price".parse::<Field>().unwrap().root, FieldRoot::Payload);
+        assert!("other.price".parse::<Field>().is_err());
+        assert!("metrics.a'b".parse::<Field>().is_err());
+    }
+}

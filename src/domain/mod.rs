@@ -1,0 +1,19 @@
+//! The words of the world that Rampkeeper lives in: experiments, variants, allocations, metrics, cohorts, stages.
+//!
+//! Nothing here reads a clock, a file or a server. A number with a meaning is a type that was checked once, at the border.
+
+mod cohort;
+mod experiment;
+mod metric;
+mod numbers;
+mod rollout;
+mod share;
+mod variant_config;
+
+pub use cohort::{CohortRequest, Epoch, EpochSpan, exposure_spans};
+pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
+pub use metric::{Direction, Field, FieldRoot, Measure, Metric, MetricForm, Value};
+pub use numbers::{Alpha, Margin, OutOfRange};
+pub use rollout::{RolloutState, RolloutStatus};
+pub use share::{Share, ShareError};
+pub use variant_config::{ModelVersion, VariantConfig, VariantConfigError};
