@@ -15,6 +15,9 @@ pub struct Epoch {
     pub number: i64,
     /// When its allocations were set.
     pub started_at: Timestamp,
+    /// Until when those allocations are known to have been in force; `None` while they are. An epoch that somebody
+    /// else's change ended ends at the last time that it was seen, since nobody knows when the change was made.
+    pub ended_at: Option<Timestamp>,
     /// The planned share of each variant.
     pub allocations: Vec<(VariantId, Share)>,
     /// Whether units that had an arm were moved to another one when it began.
@@ -64,7 +67,7 @@ pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, window_days: u16
         .enumerate()
         .filter_map(|(index, epoch)| {
             let from = if index == 0 { epoch.started_at } else { epoch.started_at + settle };
-            let mut to = epochs.get(index + 1).map_or(until, |next| next.started_at);
+            let mut to = epoch.ended_at.unwrap_or(until);
             if let Some(bound) = next_move(index) {
                 to = to.min(bound);
             }
@@ -109,13 +112,16 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn epoch(number: i64, started_at: &str, moved_units: bool) -> Epoch {
-        Epoch { number, started_at: at(started_at), allocations: vec![], moved_units }
+    fn epoch(number: i64, started_at: &str, ended_at: Option<&str>, moved_units: bool) -> Epoch {
+        Epoch { number, started_at: at(started_at), ended_at: ended_at.map(at), allocations: vec![], moved_units }
     }
 
     #[test]
     fn settling_time_is_left_out_after_a_change_only() {
-        let epochs = [epoch(0, "2026-01-01T00:00:00Z", false), epoch(1, "2026-01-04T02:00:00Z", false)];
+        let epochs = [
+            epoch(0, "2026-01-01T00:00:00Z", Some("2026-01-04T02:00:00Z"), false),
+            epoch(1, "2026-01-04T02:00:00Z", None, false),
+        ];
         let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), 1, at("2026-01-09T00:00:00Z"));
         assert_eq!(spans[0].from, at("2026-01-01T00:00:00Z"));
         assert_eq!(spans[0].to, at("2026-01-04T02:00:00Z"));
@@ -125,7 +131,10 @@ mod tests {
 
     #[test]
     fn open_windows_before_a_move_are_left_out() {
-        let epochs = [epoch(0, "2026-01-01T00:00:00Z", false), epoch(1, "2026-01-04T02:00:00Z", true)];
+        let epochs = [
+            epoch(0, "2026-01-01T00:00:00Z", Some("2026-01-04T02:00:00Z"), false),
+            epoch(1, "2026-01-04T02:00:00Z", None, true),
+        ];
         let spans = exposure_spans(&epochs, SignedDuration::ZERO, 1, at("2026-01-09T00:00:00Z"));
         assert_eq!(spans[0].to, at("2026-01-03T02:00:00Z"));
     }
@@ -133,9 +142,9 @@ mod tests {
     #[test]
     fn an_epoch_shorter_than_its_settling_time_feeds_nothing() {
         let epochs = [
-            epoch(0, "2026-01-01T00:00:00Z", false),
-            epoch(1, "2026-01-04T02:00:00Z", false),
-            epoch(2, "2026-01-04T02:10:00Z", false),
+            epoch(0, "2026-01-01T00:00:00Z", Some("2026-01-04T02:00:00Z"), false),
+            epoch(1, "2026-01-04T02:00:00Z", Some("2026-01-04T02:10:00Z"), false),
+            epoch(2, "2026-01-04T02:10:00Z", None, false),
         ];
         let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), 1, at("2026-01-09T00:00:00Z"));
         assert_eq!(spans.iter().map(|s| s.epoch).collect::<Vec<_>>(), [0, 2]);

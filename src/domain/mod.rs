@@ -6,6 +6,7 @@ mod cohort;
 mod experiment;
 mod metric;
 mod numbers;
+mod policy;
 mod rollout;
 mod share;
 mod variant_config;
@@ -14,6 +15,9 @@ pub use cohort::{CohortRequest, Epoch, EpochSpan, exposure_spans};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
 pub use metric::{Direction, Field, FieldRoot, Measure, Metric, MetricForm, Value};
 pub use numbers::{Alpha, Margin, OutOfRange};
+pub use policy::{
+    Alphas, Bound, ExistingUnits, Guardrail, Policy, Require, Stage, Success, SuccessMetric, SuccessTest,
+};
 pub use rollout::{RolloutState, RolloutStatus};
 pub use share::{Share, ShareError};
 pub use variant_config::{ModelVersion, VariantConfig, VariantConfigError};

@@ -15,6 +15,8 @@ pub enum RolloutStatus {
     Promoted,
     /// Returned to control; the arm stays closed.
     RolledBack,
+    /// Closed because a sibling was promoted.
+    Superseded,
 }
 
 impl RolloutStatus {
@@ -24,6 +26,7 @@ impl RolloutStatus {
             Self::Ramping => "ramping",
             Self::Promoted => "promoted",
             Self::RolledBack => "rolled_back",
+            Self::Superseded => "superseded",
         }
     }
 }
@@ -36,7 +39,8 @@ impl std::str::FromStr for RolloutStatus {
             "ramping" => Self::Ramping,
             "promoted" => Self::Promoted,
             "rolled_back" => Self::RolledBack,
-            other => return Err(format!("{other:?} is not one of ramping, promoted, rolled_back")),
+            "superseded" => Self::Superseded,
+            other => return Err(format!("{other:?} is not one of ramping, promoted, rolled_back, superseded")),
         })
     }
 }

@@ -1,0 +1,115 @@
+//! Configuration: three YAML files, read and checked as a whole before anything is touched.
+//!
+//! Every fault of every file is reported at once, each with its file, line and key. Secrets are references; they are
+//! read when the connection that needs them is made.
+
+mod document;
+mod fault;
+mod metrics;
+mod promotion;
+mod secret;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+pub use fault::{ConfigError, Fault};
+pub use promotion::Policies;
+pub use secret::SecretRef;
+pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, SettingsFile, SmtpEntry};
+
+use crate::domain::Metric;
+use document::Document;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the main file; relative paths start here.
+    pub base: PathBuf,
+    /// Where everything lies, and when the night runs.
+    pub settings: SettingsFile,
+    /// What is measured, by name.
+    pub metrics: BTreeMap<String, Metric>,
+    /// How candidates are judged.
+    pub policies: Policies,
+    /// SHA-256 of the metrics and promotion files, in hexadecimal: what a decision was made under.
+    pub digest: String,
+}
+
+/// Reads and checks the main file and the two that it names.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let base = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let (main, _) = read(path).map_err(|fault| ConfigError(vec![fault]))?;
+    let settings = main.decode::<SettingsFile>();
+    let name = |key: &str, otherwise: &str| {
+        let given = main.get(key).and_then(|v| v.as_str()).unwrap_or(otherwise);
+        base.join(given)
+    };
+    let mut faults = Vec::new();
+    let metrics_file = decode_at::<metrics::MetricsFile>(&name("/metrics", "metrics.yml"), &mut faults);
+    let promotion_file = decode_at::<promotion::PromotionFile>(&name("/promotion", "promotion.yml"), &mut faults);
+
+    let settings = match settings {
+        Ok(settings) => {
+            faults.extend(settings::check(&main, &settings));
+            Some(settings)
+        }
+        Err(found) => {
+            faults.extend(found);
+            None
+        }
+    };
+    let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
+    let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
+    // Metric names can only be checked against metrics that could be read; other faults would hide behind them.
+    let policies = promotion_file
+        .as_ref()
+        .zip(metrics.as_ref())
+        .map(|((document, _, file), metrics)| promotion::resolve(document, file, metrics));
+    let policies = policies.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
+
+    match (settings, metrics, policies, metrics_file, promotion_file) {
+        (Some(settings), Some(metrics), Some(policies), Some((_, a, _)), Some((_, b, _))) if faults.is_empty() => {
+            let digest = Sha256::new().chain_update(a).chain_update([0]).chain_update(b).finalize();
+            Ok(Config { base, settings, metrics, policies, digest: format!("{digest:x}") })
+        }
+        _ => {
+            faults.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+            Err(ConfigError(faults))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<(Document, String), Fault> {
+    let text = std::fs::read_to_string(path).map_err(|error| Fault {
+        path: path.to_owned(),
+        line: 1,
+        column: 1,
+        key: String::new(),
+        message: format!("could not read the file: {error}"),
+    })?;
+    Ok((Document::parse(path, &text)?, text))
+}
+
+fn decode_at<T: DeserializeOwned + JsonSchema>(path: &Path, faults: &mut Vec<Fault>) -> Option<(Document, String, T)> {
+    match read(path) {
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
+        Ok((document, text)) => match document.decode::<T>() {
+            Ok(value) => Some((document, text, value)),
+            Err(found) => {
+                faults.extend(found);
+                None
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! `rampkeeper.yml`: where everything lies, and when the night runs.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::document::Document;
+use super::fault::Fault;
+use super::secret::SecretRef;
+
+/// The file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsFile {
+    /// The database with the experiment tables and Rampkeeper's own.
+    pub control: ControlEntry,
+    /// Where events and first exposures are read.
+    pub warehouse: WarehouseEntry,
+    /// Where models are registered.
+    pub registry: RegistryEntry,
+    /// Who reads the report, and how it gets there.
+    pub mail: Option<MailEntry>,
+    /// A folder that a page per night is written to.
+    pub reports: Option<PathBuf>,
+    /// When `serve` runs the night.
+    pub schedule: Option<ScheduleEntry>,
+    /// How evidence is read.
+    #[serde(default)]
+    pub evidence: EvidenceEntry,
+    /// The metrics file; `metrics.yml` beside this one unless told.
+    pub metrics: Option<PathBuf>,
+    /// The promotion file; `promotion.yml` beside this one unless told.
+    pub promotion: Option<PathBuf>,
+}
+
+/// The control store.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControlEntry {
+    /// `postgres://user@host/database` or `sqlite:path/to/file.db`, without a password.
+    pub url: Option<String>,
+    /// The same from an environment variable or a file, where it may hold a password.
+    pub url_from: Option<SecretRef>,
+    /// The password for `url`.
+    pub password: Option<SecretRef>,
+}
+
+/// The warehouse: exactly one of the two.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WarehouseEntry {
+    /// `exp.events` and `exp.assignments` in PostgreSQL.
+    pub postgres: Option<PostgresEntry>,
+    /// A folder of Parquet files.
+    pub lake: Option<LakeEntry>,
+}
+
+/// PostgreSQL; without `url` it is the control store's.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresEntry {
+    /// `postgres://user@host/database`, without a password.
+    pub url: Option<String>,
+    /// The same from an environment variable or a file, where it may hold a password.
+    pub url_from: Option<SecretRef>,
+    /// The password for `url`.
+    pub password: Option<SecretRef>,
+    /// Seconds that one query may take; 600 unless told.
+    #[schemars(range(min = 1))]
+    pub statement_timeout_seconds: Option<u64>,
+}
+
+/// The lake.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LakeEntry {
+    /// The folder that holds `events/` and `assignments/`.
+    pub path: PathBuf,
+}
+
+/// The model registry: exactly one of the two.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryEntry {
+    /// An MLflow tracking server.
+    pub mlflow: Option<MlflowEntry>,
+    /// The embedded registry in the control store.
+    pub local: Option<LocalEntry>,
+}
+
+/// MLflow.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MlflowEntry {
+    /// Its base address, such as `http://mlflow:5000`.
+    pub url: String,
+    /// The user for basic authentication.
+    pub username: Option<String>,
+    /// The password for basic authentication.
+    pub password: Option<SecretRef>,
+    /// A bearer token instead.
+    pub token: Option<SecretRef>,
+    /// Seconds that one request may take; 30 unless told.
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: Option<u64>,
+}
+
+/// The embedded registry; it has no settings.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocalEntry {}
+
+/// The report's way to its readers.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MailEntry {
+    /// The sender, such as `Rampkeeper <rampkeeper@example.com>`.
+    pub from: String,
+    /// The readers.
+    #[schemars(length(min = 1))]
+    pub to: Vec<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// A mail server.
+    pub smtp: Option<SmtpEntry>,
+    /// A folder that mails are written to as `.eml` files instead.
+    pub directory: Option<PathBuf>,
+}
+
+/// A mail server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpEntry {
+    /// Its host name.
+    pub host: String,
+    /// Its port; 587 with STARTTLS, 465 with TLS, 25 without, unless told.
+    pub port: Option<u16>,
+    /// `starttls` (the default), `tls` or `none`.
+    #[serde(default)]
+    pub encryption: EncryptionWord,
+    /// The user, if it wants one.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<SecretRef>,
+    /// A PEM file with a certificate authority to trust beside the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the connection to the mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EncryptionWord {
+    /// Plain first, then upgraded; without the upgrade nothing is sent.
+    #[default]
+    Starttls,
+    /// Encrypted from the start.
+    Tls,
+    /// Not at all.
+    None,
+}
+
+/// When `serve` runs the night.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleEntry {
+    /// A cron expression with seconds: second minute hour day month weekday.
+    pub cron: String,
+    /// An IANA time zone; `UTC` unless told.
+    pub timezone: Option<String>,
+}
+
+/// How evidence is read.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvidenceEntry {
+    /// Minutes after an allocation change during which first exposures are left out; 15 unless told.
+    #[schemars(range(max = 1440))]
+    pub settle_minutes: Option<u32>,
+    /// The share of units seen in two arms above which nothing is ramped or promoted; 0.001 unless told.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_multiple_exposure: Option<f64>,
+}
+
+/// Checks of meaning that the schema cannot express.
+pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |at: &str, message: &str| faults.push(document.fault(at, message));
+    one_url(&mut fault, "/control", &file.control.url, &file.control.url_from, &file.control.password, true);
+    match (&file.warehouse.postgres, &file.warehouse.lake) {
+        (Some(postgres), None) => {
+            one_url(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.url_from, &postgres.password, false);
+            let own = postgres.url.is_some() || postgres.url_from.is_some();
+            if !own && file.control.url.as_deref().is_some_and(|url| url.starts_with("sqlite:")) {
+                fault(
+                    "/warehouse/postgres",
+                    "without `url` this is the control store, and that is SQLite; give a `url`",
+                );
+            }
+        }
+        (None, Some(_)) => {}
+        _ => fault("/warehouse", "give exactly one of `postgres` and `lake`"),
+    }
+    match (&file.registry.mlflow, &file.registry.local) {
+        (Some(mlflow), None) => {
+            if let Err(error) = url::Url::parse(&mlflow.url) {
+                fault("/registry/mlflow/url", &format!("{:?} is no address: {error}", mlflow.url));
+            }
+            if mlflow.username.is_some() != mlflow.password.is_some() {
+                fault("/registry/mlflow", "`username` and `password` belong together");
+            }
+            if mlflow.token.is_some() && mlflow.username.is_some() {
+                fault("/registry/mlflow", "give `username` and `password`, or `token`, not both");
+            }
+        }
+        (None, Some(_)) => {}
+        _ => fault("/registry", "give exactly one of `mlflow` and `local`"),
+    }
+    if let Some(mail) = &file.mail {
+        if mail.smtp.is_some() == mail.directory.is_some() {
+            fault("/mail", "give exactly one of `smtp` and `directory`");
+        }
+        let addresses = std::iter::once(("/mail/from".to_owned(), &mail.from))
+            .chain(mail.to.iter().enumerate().map(|(i, to)| (format!("/mail/to/{i}"), to)))
+            .chain(mail.reply_to.iter().map(|to| ("/mail/reply_to".to_owned(), to)));
+        for (at, address) in addresses {
+            if let Err(error) = address.parse::<lettre::message::Mailbox>() {
+                fault(&at, &format!("{address:?} is no mail address ({error}); write name@example.com"));
+            }
+        }
+        if let Some(smtp) = &mail.smtp
+            && smtp.username.is_some() != smtp.password.is_some()
+        {
+            fault("/mail/smtp", "`username` and `password` belong together");
+        }
+    }
+    if let Some(schedule) = &file.schedule
+        && let Some(zone) = &schedule.timezone
+        && zone.parse::<chrono_tz::Tz>().is_err()
+    {
+        fault("/schedule/timezone", &format!("{zone:?} is no IANA time zone; write one such as Europe/Berlin"));
+    }
+    if let Some(schedule) = &file.schedule
+        && let Err(error) = tokio_cron_scheduler::Job::new(schedule.cron.as_str(), |_, _| {})
+    {
+        let message =
+            format!("{:?} is no cron expression of second minute hour day month weekday: {error}", schedule.cron);
+        fault("/schedule/cron", &message);
+    }
+    faults
+}
+
+fn one_url(
+    fault: &mut impl FnMut(&str, &str),
+    at: &str,
+    url: &Option<String>,
+    url_from: &Option<SecretRef>,
+    password: &Option<SecretRef>,
+    needed: bool,
+) {
+    match (url, url_from) {
+        (Some(_), Some(_)) => fault(at, "give `url` or `url_from`, not both"),
+        (None, None) if needed => fault(at, "give `url`, or `url_from: { env: NAME }`"),
+        (None, Some(_)) if password.is_some() => fault(at, "`password` goes with `url`; `url_from` may hold its own"),
+        (None, None) if password.is_some() => fault(at, "`password` needs a `url`"),
+        (Some(url), None) => match url::Url::parse(url) {
+            // The text is not repeated: a mistyped address may hold a password.
+            Err(error) => fault(&format!("{at}/url"), &format!("this is no address: {error}")),
+            Ok(parsed) if parsed.password().is_some() => {
+                let message = "a password must not stand in the file; use `password: { env: NAME }` or `url_from`";
+                fault(&format!("{at}/url"), message);
+            }
+            Ok(parsed) if !matches!(parsed.scheme(), "postgres" | "postgresql" | "sqlite") => {
+                let message = format!("{:?} is not supported; write postgres://… or sqlite:…", parsed.scheme());
+                fault(&format!("{at}/url"), &message);
+            }
+            Ok(_) => {}
+        },
+        _ => {}
+    }
+}
