@@ -1,0 +1,252 @@
+//! The gates in their order, each with the reason it gives.
+
+use jiff::civil::date;
+
+use super::*;
+use crate::domain::{
+    Alpha, Alphas, Bound, Direction, ExistingUnits, ExperimentId, Guardrail, Margin, Require, RolloutStatus, Stage,
+    Success, VariantId,
+};
+use crate::evidence::{Interval, Reading, Scale, SplitReading, Verdict};
+
+fn policy() -> Policy {
+    let alpha = |a| Alpha::try_from(a).unwrap();
+    let stage =
+        |parts, min_days| Stage { allocation: Share::from_ten_thousandths(parts).unwrap(), min_days, min_units: 1000 };
+    Policy {
+        control: "control".into(),
+        stages: vec![stage(1000, 3), stage(2500, 5), stage(5000, 7)],
+        guardrails: vec![Guardrail { metric: "cost".into(), bound: Bound::Margin(Margin::try_from(0.1).unwrap()) }],
+        success: Success { require: Require::All, metrics: vec![] },
+        alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
+        materiality: 0.5,
+        on_rollback: ExistingUnits::Move,
+        on_promote: ExistingUnits::Move,
+        srm_blocks_rollback: false,
+        complete_on_promote: true,
+    }
+}
+
+fn reading(verdict: Verdict, effect: f64, log_e: f64) -> Reading {
+    Reading {
+        metric: "cost".into(),
+        bound: Bound::Margin(Margin::try_from(0.1).unwrap()),
+        direction: Direction::Decrease,
+        verdict,
+        control: Some(1.0),
+        candidate: Some(1.0 + effect),
+        scale: Scale::Lift,
+        effect: Some(effect),
+        standard_error: Some(0.01),
+        interval: Some(Interval { low: effect - 0.03, high: effect + 0.03 }),
+        log_e_harm: log_e,
+        log_e_adjusted: log_e,
+        control_breaks_limit: false,
+        control_units: 5000,
+        candidate_units: 5000,
+    }
+}
+
+fn assessment(reading: Reading) -> Assessment {
+    Assessment {
+        evidence_through: Some(date(2026, 3, 9)),
+        control_units: 5000,
+        candidate_units: 5000,
+        log_e_rollback: reading.log_e_harm,
+        guardrails: vec![reading],
+        success: vec![],
+        split: None,
+        multiple_exposure: 0.0,
+        not_numbers: 0,
+    }
+}
+
+/// A candidate that has been at a stage for 30 days, and nothing against it.
+struct World {
+    experiment: Experiment,
+    policy: Policy,
+    state: RolloutState,
+    assessment: Assessment,
+    look: Look,
+    faults: Vec<String>,
+}
+
+impl World {
+    fn quiet(stage: usize) -> World {
+        let id = ExperimentId(uuid::Uuid::nil());
+        World {
+            experiment: Experiment {
+                id,
+                name: "e".into(),
+                status: ExperimentStatus::Active,
+                unit_type: "user".into(),
+                start_at: None,
+                end_at: None,
+                variants: vec![],
+            },
+            policy: policy(),
+            state: RolloutState {
+                experiment: id,
+                candidate: VariantId(uuid::Uuid::max()),
+                status: RolloutStatus::Ramping,
+                stage,
+                entered_on: date(2026, 2, 8),
+                version: 0,
+            },
+            assessment: assessment(reading(Verdict::Safe, 0.0, -1.0)),
+            look: Look::Fresh,
+            faults: vec![],
+        }
+    }
+
+    fn decide(&self) -> Decision {
+        let share = self.policy.stages[self.state.stage].allocation;
+        decide(&Situation {
+            experiment: &self.experiment,
+            policy: &self.policy,
+            candidates: 1,
+            state: &self.state,
+            share,
+            control_share: Share::ALL.saturating_sub(share),
+            assessment: &self.assessment,
+            look: &self.look,
+            faults: &self.faults,
+            max_multiple_exposure: 0.001,
+            as_of: date(2026, 3, 10),
+        })
+    }
+
+    fn first_reason(&self) -> String {
+        self.decide().reasons[0].to_string()
+    }
+}
+
+#[test]
+fn a_quiet_candidate_ramps_and_at_the_last_stage_is_promoted() {
+    let to = Share::try_from(0.25).unwrap();
+    assert_eq!(World::quiet(0).decide().outcome, Outcome::Ramp { stage: 1, to });
+    let promoted = World::quiet(2).decide();
+    assert_eq!(promoted.outcome, Outcome::Promote);
+    assert_eq!(
+        promoted.reasons[0].to_string(),
+        "shown safe after 30 full days at the last stage: cost: +0.0 % [-3.0 %, +3.0 %], margin +10 %"
+    );
+}
+
+#[test]
+fn proven_material_harm_is_rolled_back_whatever_else_is_wrong() {
+    let mut world = World::quiet(0);
+    world.assessment = assessment(reading(Verdict::Breach, 0.124, 5.0));
+    world.look = Look::QueryFailed { why: "gone".into() };
+    world.faults = vec!["config".into()];
+    world.state.entered_on = date(2026, 3, 10);
+    world.assessment.split = Some(mismatch());
+    let decision = world.decide();
+    assert_eq!(decision.outcome, Outcome::Rollback);
+    assert_eq!(
+        decision.reasons[0].to_string(),
+        "harm shown: cost: +12.4 % [+9.4 %, +15.4 %], margin +10 % (average e-value 148.4, needed 20)"
+    );
+    assert_eq!(decision.reasons[1], Reason::HarmDespiteMismatch);
+    world.policy.srm_blocks_rollback = true;
+    assert_eq!(world.decide().outcome, Outcome::Hold);
+}
+
+fn mismatch() -> SplitReading {
+    SplitReading {
+        control_units: 9000,
+        candidate_units: 800,
+        planned_candidate_units: 980.0,
+        log_e: 20.0,
+        chi_square_p: Some(1e-9),
+        mismatch: true,
+    }
+}
+
+#[test]
+fn proven_but_immaterial_harm_is_held() {
+    let mut world = World::quiet(2);
+    world.assessment = assessment(reading(Verdict::Harm, 0.03, 5.0));
+    assert!(matches!(world.decide().reasons[0], Reason::HarmInsideMargin { .. }));
+}
+
+#[test]
+fn every_gate_holds_with_its_own_reason() {
+    let held = |change: fn(&mut World), expected: &str| {
+        let mut world = World::quiet(2);
+        change(&mut world);
+        let decision = world.decide();
+        assert_eq!(decision.outcome, Outcome::Hold, "{expected}");
+        assert!(world.first_reason().starts_with(expected), "{}", world.first_reason());
+    };
+    held(|w| w.experiment.status = ExperimentStatus::Paused, "the experiment is paused");
+    held(|w| w.faults.push("no".into()), "misconfigured: no");
+    held(
+        |w| w.assessment.split = Some(mismatch()),
+        "sample ratio mismatch: 800 candidate units where the plan gives 980",
+    );
+    held(|w| w.assessment.multiple_exposure = 0.02, "2 % of the units were seen in two arms");
+    held(|w| w.assessment.not_numbers = 7, "7 values of the metrics' fields are not numbers");
+    held(
+        |w| w.look = Look::Stale { date: date(2026, 3, 10), state: DayState::Missing },
+        "stale: the events of 2026-03-10",
+    );
+    held(|w| w.look = Look::QueryFailed { why: "timeout".into() }, "the warehouse could not answer: timeout");
+    held(|w| w.assessment.guardrails[0].verdict = Verdict::NoData, "no data: cost");
+    held(|w| w.state.entered_on = date(2026, 3, 6), "too soon: 4 of 7 full days at 50 %");
+    held(|w| w.assessment.candidate_units = 999, "too few units: control 5000, candidate 999, needed 1000 each");
+    held(|w| w.assessment.guardrails[0].verdict = Verdict::Inconclusive, "not yet shown safe: cost");
+    held(|w| w.assessment.log_e_rollback = 2.0, "harm is suspected");
+    held(|w| w.assessment.log_e_rollback = f64::NAN, "harm is suspected");
+}
+
+#[test]
+fn an_estimate_outside_the_margin_stops_the_ramp() {
+    let mut world = World::quiet(0);
+    world.assessment = assessment(reading(Verdict::Inconclusive, 0.11, 0.5));
+    assert!(world.first_reason().starts_with("estimated outside the margin: cost: +11.0 %"));
+    world.assessment.guardrails[0].standard_error = Some(0.2);
+    assert!(matches!(world.decide().outcome, Outcome::Ramp { .. }));
+}
+
+#[test]
+fn a_guardrail_without_an_estimate_stops_the_ramp() {
+    let mut world = World::quiet(0);
+    world.assessment.guardrails[0].effect = None;
+    world.assessment.guardrails[0].verdict = Verdict::Inconclusive;
+    assert!(matches!(world.decide().reasons[0], Reason::NotShownSafe { .. }));
+}
+
+#[test]
+fn control_keeps_the_first_stages_share() {
+    let world = World::quiet(1);
+    let situation_share = |control_share: f64| {
+        let assessment = &world.assessment;
+        decide(&Situation {
+            experiment: &world.experiment,
+            policy: &world.policy,
+            candidates: 2,
+            state: &world.state,
+            share: Share::try_from(0.25).unwrap(),
+            control_share: Share::try_from(control_share).unwrap(),
+            assessment,
+            look: &world.look,
+            faults: &[],
+            max_multiple_exposure: 0.001,
+            as_of: date(2026, 3, 10),
+        })
+    };
+    assert!(matches!(situation_share(0.25).reasons[0], Reason::NoRoom { .. }));
+    assert!(matches!(situation_share(0.35).outcome, Outcome::Ramp { .. }));
+}
+
+#[test]
+fn at_most_one_sibling_is_promoted() {
+    let (good, better) =
+        (assessment(reading(Verdict::Safe, 0.01, -1.0)), assessment(reading(Verdict::Better, -0.1, -9.0)));
+    let promote = || Decision { outcome: Outcome::Promote, reasons: vec![] };
+    let (mut a, mut b) = (promote(), promote());
+    promote_at_most_one(&mut [("a", &good, &mut a), ("b", &better, &mut b)]);
+    assert_eq!((a.outcome, b.outcome), (Outcome::Hold, Outcome::Promote));
+    assert_eq!(a.reasons[0].to_string(), "b is promoted tonight, and only one can be");
+}

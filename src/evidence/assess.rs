@@ -1,0 +1,168 @@
+//! All stored cohorts of one candidate → what they show: a reading per metric, the harm evidence, the split.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::cohort::Cohort;
+use super::reading::{Judged, Reading};
+use super::split::SplitReading;
+use crate::domain::{Bound, Epoch, Metric, Policy, Require, SuccessTest, VariantId};
+use crate::stats::{Moments, Stratum, average_e, merge_small};
+
+/// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
+const MIN_STRATUM_UNITS: u64 = 50;
+
+/// One candidate against control, with everything that judging it reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'a> {
+    /// The baseline.
+    pub control: VariantId,
+    /// The variant under judgement.
+    pub candidate: VariantId,
+    /// How many candidates share the experiment's error rates.
+    pub candidates: usize,
+    /// How it is judged.
+    pub policy: &'a Policy,
+    /// The metrics by name; every one that the policy names is there.
+    pub metrics: &'a BTreeMap<String, Metric>,
+    /// The closed cohorts of the experiment.
+    pub cohorts: &'a [Cohort],
+    /// Its allocation epochs.
+    pub epochs: &'a [Epoch],
+}
+
+/// What the evidence shows of one candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// The date of the last closed cohort; none if there is no cohort yet.
+    pub evidence_through: Option<Date>,
+    /// The least units that any metric has in control.
+    pub control_units: u64,
+    /// The least units that any metric has in the candidate.
+    pub candidate_units: u64,
+    /// The guardrails, in the policy's order.
+    pub guardrails: Vec<Reading>,
+    /// The success metrics, in the policy's order.
+    pub success: Vec<Reading>,
+    /// ln of the mean of the guardrails' e-values of harm (statistics.md 3.6a).
+    pub log_e_rollback: f64,
+    /// The split of first exposures.
+    pub split: Option<SplitReading>,
+    /// The share of units seen in more than one arm.
+    pub multiple_exposure: f64,
+    /// Values that should be numbers and are not, in both arms.
+    pub not_numbers: u64,
+}
+
+/// Judges a candidate on the closed cohorts. Pure: the same cohorts give the same bytes.
+pub fn assess(comparison: &Comparison<'_>) -> Assessment {
+    let policy = comparison.policy;
+    let arms = comparison.candidates.max(1) as f64;
+    let alpha_harm = policy.alphas.rollback.get() / arms;
+    let alpha_safe = policy.alphas.promotion.get() / arms;
+    // At least one of several success metrics is a union of tests, so they share the error rate.
+    let alpha_success = match policy.success.require {
+        Require::Any => alpha_safe / policy.success.metrics.len().max(1) as f64,
+        Require::All => alpha_safe,
+    };
+    let first_look_units = policy.stages.first().map_or(2, |stage| stage.min_units);
+    let read = |name: &str, bound: Bound, alpha_safe: f64| {
+        let metric = comparison.metrics.get(name)?;
+        let how = Judged { bound, direction: metric.direction, alpha_harm, alpha_safe, first_look_units };
+        Some(Reading::judge(name, &strata(comparison, name), &how))
+    };
+    let mut guardrails: Vec<Reading> =
+        policy.guardrails.iter().filter_map(|g| read(&g.metric, g.bound, alpha_safe)).collect();
+    let success: Vec<Reading> =
+        policy.success.metrics.iter().filter_map(|s| read(&s.metric, Bound::Margin(s.margin), alpha_success)).collect();
+
+    let log_es: Vec<f64> = guardrails.iter().map(|reading| reading.log_e_harm).collect();
+    for (reading, log_e) in guardrails.iter_mut().zip(closure_adjusted(&log_es)) {
+        reading.log_e_adjusted = log_e;
+    }
+    let all = || guardrails.iter().chain(&success);
+    let pair = [comparison.control, comparison.candidate];
+    let ours = || comparison.cohorts.iter().filter(|cohort| pair.contains(&cohort.variant));
+    let units: u64 = ours().map(|cohort| cohort.health.units).sum();
+    let multiple: u64 = ours().map(|cohort| cohort.health.multiple_exposed).sum();
+    Assessment {
+        evidence_through: comparison.cohorts.iter().map(|cohort| cohort.date).max(),
+        control_units: all().map(|r| r.control_units).min().unwrap_or(0),
+        candidate_units: all().map(|r| r.candidate_units).min().unwrap_or(0),
+        log_e_rollback: average_e(&log_es),
+        split: SplitReading::judge(
+            &one_per_cohort(comparison.cohorts),
+            comparison.epochs,
+            comparison.control,
+            comparison.candidate,
+            policy.alphas.srm.get() / arms,
+        ),
+        multiple_exposure: if units + multiple == 0 { 0.0 } else { multiple as f64 / (units + multiple) as f64 },
+        not_numbers: ours().map(|cohort| cohort.health.not_numbers).sum(),
+        guardrails,
+        success,
+    }
+}
+
+impl Assessment {
+    /// What promotion wants shown of the success metrics, paired with their readings.
+    pub fn success_shown(&self, policy: &Policy) -> bool {
+        let mut shown = policy.success.metrics.iter().zip(&self.success).map(|(wanted, reading)| match wanted.test {
+            SuccessTest::Superior => reading.verdict == super::Verdict::Better,
+            SuccessTest::NonInferior => reading.verdict.is_safe(),
+        });
+        match policy.success.require {
+            Require::All => shown.all(|yes| yes),
+            Require::Any => policy.success.metrics.is_empty() || shown.any(|yes| yes),
+        }
+    }
+}
+
+/// Adjusts e-values for their number by closing the average: e*_g is the least average of E_g with the j smallest others
+/// (Vovk & Wang 2021). Reject where e*_g >= 1/alpha; the family-wise error is then at most alpha.
+fn closure_adjusted(log_es: &[f64]) -> Vec<f64> {
+    let adjusted = log_es.iter().enumerate().map(|(index, log_e)| {
+        let mut others: Vec<f64> =
+            log_es.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, log_e)| *log_e).collect();
+        others.sort_by(f64::total_cmp);
+        let mut set = vec![*log_e];
+        let mut least = *log_e;
+        for other in others {
+            set.push(other);
+            least = least.min(average_e(&set));
+        }
+        least
+    });
+    adjusted.collect()
+}
+
+/// The strata of one metric: date by date within its epoch, small days joined to their neighbours.
+fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
+    let mut by_epoch: BTreeMap<i64, BTreeMap<Date, Stratum>> = BTreeMap::new();
+    for cohort in comparison.cohorts {
+        let Some(moments) = cohort.moments.get(metric) else { continue };
+        let arm: fn(&mut Stratum) -> &mut Moments = if cohort.variant == comparison.control {
+            |stratum| &mut stratum.control
+        } else if cohort.variant == comparison.candidate {
+            |stratum| &mut stratum.candidate
+        } else {
+            continue;
+        };
+        let stratum = by_epoch.entry(cohort.epoch).or_default().entry(cohort.date).or_default();
+        let arm = arm(stratum);
+        *arm = arm.merge(moments);
+    }
+    let epochs = by_epoch.into_values();
+    epochs.flat_map(|days| merge_small(&days.into_values().collect::<Vec<_>>(), MIN_STRATUM_UNITS)).collect()
+}
+
+/// Metric sets with different windows each bring their own cohort of the same units; the split counts units once.
+fn one_per_cohort(cohorts: &[Cohort]) -> Vec<Cohort> {
+    let mut once: BTreeMap<(Date, i64, VariantId), &Cohort> = BTreeMap::new();
+    for cohort in cohorts {
+        once.entry((cohort.date, cohort.epoch, cohort.variant)).or_insert(cohort);
+    }
+    once.into_values().map(|cohort| Cohort { moments: BTreeMap::new(), ..cohort.clone() }).collect()
+}

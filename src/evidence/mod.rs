@@ -1,0 +1,21 @@
+//! From warehouse frames to verdicts: cohorts, strata, effects with their bounds, and the health of the data.
+//!
+//! Everything here is a pure function. It knows no warehouse, no database and no decision; the same cohorts give the
+//! same assessment a year later.
+
+mod assess;
+mod cohort;
+mod frame;
+mod health;
+mod reading;
+mod split;
+
+pub use assess::{Assessment, Comparison, assess};
+pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
+pub use frame::{FrameError, cohorts_from_frames};
+pub use health::{Day, DayState, judge_day};
+pub use reading::{Judged, Reading, Scale, Verdict};
+pub use split::SplitReading;
+
+// Parts of a reading, so that whoever reads one needs no word of statistics.
+pub use crate::stats::{Insufficient, Interval};
