@@ -1,0 +1,397 @@
+//! Decisions → the exact steps. A plan is data: execution makes no choices, and nothing to change gives an empty plan.
+//!
+//! The allocation change is applied in the same transaction that records the decisions; the steps follow from the
+//! journal, each with an idempotency key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::decide::{Decision, Outcome};
+use crate::domain::{
+    ExistingUnits, Experiment, ModelVersion, Policy, RolloutState, RolloutStatus, Share, Variant, VariantId,
+};
+
+/// One follow-up of a decision, in the order of execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Take every unit of one variant to another, each move recorded.
+    MoveAssignments {
+        /// The arm that they leave.
+        from: VariantId,
+        /// The arm that they join.
+        to: VariantId,
+    },
+    /// Write an event of our own.
+    LogEvent {
+        /// Such as `model_promoted`.
+        event_type: String,
+        /// The variant that it is about.
+        variant: VariantId,
+        /// Its payload.
+        payload: Value,
+    },
+    /// Set a tag of a model version.
+    SetTag {
+        /// The version.
+        version: ModelVersion,
+        /// The tag's key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// Set `stage=archived` on every version of the model that is tagged `stage=production`, but for one.
+    ArchiveOtherProduction {
+        /// The version that stays.
+        keep: ModelVersion,
+    },
+    /// Point an alias at a version.
+    SetAlias {
+        /// The alias.
+        alias: String,
+        /// The version.
+        version: ModelVersion,
+    },
+    /// Remove an alias, if it points at that version.
+    ReleaseAlias {
+        /// The alias.
+        alias: String,
+        /// The version.
+        version: ModelVersion,
+    },
+    /// Set the status of a policy version.
+    SetPolicyVersionStatus {
+        /// The policy version.
+        id: Uuid,
+        /// `active`, `deprecated` or `archived`.
+        status: String,
+    },
+    /// Set the status of a prompt version.
+    SetPromptVersionStatus {
+        /// The prompt version.
+        id: Uuid,
+        /// `active`, `deprecated` or `archived`.
+        status: String,
+    },
+    /// Retire a variant by renaming it.
+    RetireVariant {
+        /// The variant.
+        variant: VariantId,
+        /// Its new name.
+        name: String,
+    },
+    /// Set the experiment's status to `completed`.
+    CompleteExperiment,
+}
+
+/// A step and the candidate whose decision it follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The candidate.
+    pub candidate: VariantId,
+    /// What is to be done.
+    pub step: Step,
+}
+
+/// A variant's share before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reallocation {
+    /// The variant.
+    pub variant: VariantId,
+    /// Its name.
+    pub name: String,
+    /// Its share that the plan was computed from.
+    pub from: Share,
+    /// Its share afterwards.
+    pub to: Share,
+}
+
+/// Everything that one experiment's decisions change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// All variants, if any share changes; empty otherwise.
+    pub allocations: Vec<Reallocation>,
+    /// Whether units that have an arm are moved to another.
+    pub moves_units: bool,
+    /// The rollout states after the change, each with the version that it was computed from.
+    pub rollouts: Vec<RolloutState>,
+    /// The follow-ups.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// The versions behind the variants, as the experiment tables name them.
+pub type Versions = BTreeMap<Uuid, ModelVersion>;
+
+/// Plans one experiment. `judged` has each candidate's state and decision; at most one of them is promoted.
+pub fn plan(
+    experiment: &Experiment,
+    policy: &Policy,
+    versions: &Versions,
+    judged: &[(&RolloutState, &Decision)],
+    as_of: Date,
+) -> Plan {
+    let Some(control) = experiment.variant(&policy.control) else { return Plan::default() };
+    let mut planner = Planner {
+        experiment,
+        policy,
+        versions,
+        control,
+        as_of,
+        shares: experiment.variants.iter().map(|v| (v.id, v.allocation)).collect(),
+        plan: Plan::default(),
+    };
+    // What lowers goes first, so that what it frees is there for what rises.
+    for (state, decision) in judged {
+        if decision.outcome == Outcome::Rollback {
+            planner.roll_back(state, decision);
+        }
+    }
+    for (state, decision) in judged {
+        if let Outcome::Ramp { stage, to } = decision.outcome {
+            planner.ramp(state, stage, to);
+        }
+    }
+    for (state, decision) in judged {
+        if decision.outcome == Outcome::Promote {
+            let siblings: Vec<&RolloutState> = judged
+                .iter()
+                .filter(|(s, d)| s.candidate != state.candidate && d.outcome != Outcome::Rollback)
+                .map(|(s, _)| *s)
+                .collect();
+            planner.promote(state, &siblings);
+        }
+    }
+    planner.finish()
+}
+
+struct Planner<'a> {
+    experiment: &'a Experiment,
+    policy: &'a Policy,
+    versions: &'a Versions,
+    control: &'a Variant,
+    as_of: Date,
+    shares: BTreeMap<VariantId, Share>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn roll_back(&mut self, state: &RolloutState, decision: &Decision) {
+        let Some(candidate) = self.experiment.variant_by_id(state.candidate) else { return };
+        self.shift(candidate.id, Share::NONE);
+        self.advance(state, RolloutStatus::RolledBack, state.stage);
+        if self.policy.on_rollback == ExistingUnits::Move {
+            self.plan.moves_units = true;
+            self.step(candidate, Step::MoveAssignments { from: candidate.id, to: self.control.id });
+        }
+        if let Some(version) = self.model(candidate) {
+            let (key, value) = ("stage".to_owned(), "archived".to_owned());
+            self.step(candidate, Step::SetTag { version: version.clone(), key, value });
+            self.step(candidate, Step::ReleaseAlias { alias: CHALLENGER.into(), version });
+        }
+        self.set_version_statuses(candidate, candidate, "archived");
+        let reason = decision.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let payload = json!({ "failed_variant_id": candidate.id, "reason": reason });
+        self.log(candidate, "rollback", payload);
+    }
+
+    fn ramp(&mut self, state: &RolloutState, stage: usize, to: Share) {
+        let Some(candidate) = self.experiment.variant_by_id(state.candidate) else { return };
+        // Two siblings may both fit alone and not together: the second then waits for another night.
+        let wanted = to.saturating_sub(self.share(candidate.id));
+        let keep = self.policy.stages.first().map_or(Share::NONE, |first| first.allocation);
+        let left = self.share(self.control.id).saturating_sub(wanted);
+        if wanted > self.share(self.control.id) || left < keep {
+            return;
+        }
+        self.shift(candidate.id, to);
+        self.advance(state, RolloutStatus::Ramping, stage);
+        if let Some(version) = self.model(candidate) {
+            self.step(candidate, Step::SetAlias { alias: CHALLENGER.into(), version });
+        }
+    }
+
+    fn promote(&mut self, state: &RolloutState, siblings: &[&RolloutState]) {
+        let Some(candidate) = self.experiment.variant_by_id(state.candidate) else { return };
+        for share in self.shares.values_mut() {
+            *share = Share::NONE;
+        }
+        self.shares.insert(candidate.id, Share::ALL);
+        self.advance(state, RolloutStatus::Promoted, state.stage);
+        for sibling in siblings {
+            self.advance(sibling, RolloutStatus::Superseded, sibling.stage);
+        }
+        let others: Vec<&Variant> = self.experiment.variants.iter().filter(|v| v.id != candidate.id).collect();
+        if self.policy.on_promote == ExistingUnits::Move {
+            self.plan.moves_units = true;
+            for other in &others {
+                self.step(candidate, Step::MoveAssignments { from: other.id, to: candidate.id });
+            }
+        }
+        if let Some(version) = self.model(candidate) {
+            self.step(candidate, Step::ArchiveOtherProduction { keep: version.clone() });
+            let before = self.model(self.control).filter(|before| *before != version);
+            if let Some(before) = before {
+                let (key, value) = ("stage".to_owned(), "archived".to_owned());
+                self.step(candidate, Step::SetTag { version: before, key, value });
+            }
+            let (key, value) = ("stage".to_owned(), "production".to_owned());
+            self.step(candidate, Step::SetTag { version: version.clone(), key, value });
+            self.step(candidate, Step::SetAlias { alias: CHAMPION.into(), version: version.clone() });
+            self.step(candidate, Step::ReleaseAlias { alias: CHALLENGER.into(), version });
+        }
+        self.set_version_statuses(candidate, self.control, "deprecated");
+        self.log(candidate, "promoted", json!({}));
+        for other in others {
+            if !other.name.contains(RETIRED) {
+                let name = retired_name(&other.name, self.as_of);
+                self.step(candidate, Step::RetireVariant { variant: other.id, name });
+            }
+        }
+        if self.policy.complete_on_promote {
+            self.step(candidate, Step::CompleteExperiment);
+        }
+    }
+
+    /// Gives a candidate its share and takes the difference from, or gives it to, control.
+    fn shift(&mut self, candidate: VariantId, to: Share) {
+        let from = self.share(candidate);
+        let control = self.share(self.control.id);
+        let control = control.saturating_add(from.saturating_sub(to)).saturating_sub(to.saturating_sub(from));
+        self.shares.insert(candidate, to);
+        self.shares.insert(self.control.id, control);
+    }
+
+    fn share(&self, variant: VariantId) -> Share {
+        self.shares.get(&variant).copied().unwrap_or_default()
+    }
+
+    fn advance(&mut self, state: &RolloutState, status: RolloutStatus, stage: usize) {
+        self.plan.rollouts.push(RolloutState { status, stage, entered_on: self.as_of, ..state.clone() });
+    }
+
+    fn step(&mut self, candidate: &Variant, step: Step) {
+        self.plan.steps.push(PlannedStep { candidate: candidate.id, step });
+    }
+
+    fn model(&self, variant: &Variant) -> Option<ModelVersion> {
+        let id = variant.config.as_ref().ok()?.policy_version_id()?;
+        self.versions.get(&id).cloned()
+    }
+
+    /// Sets the statuses of the versions behind `of`, unless the candidate that stays is served by the same ones.
+    fn set_version_statuses(&mut self, candidate: &Variant, of: &Variant, status: &str) {
+        let Ok(config) = &of.config else { return };
+        let stays = if of.id == candidate.id { self.control } else { candidate };
+        let kept = stays.config.as_ref().ok();
+        let status = status.to_owned();
+        if let Some(id) = config.policy_version_id()
+            && kept.and_then(|k| k.policy_version_id()) != Some(id)
+        {
+            self.step(candidate, Step::SetPolicyVersionStatus { id, status: status.clone() });
+        }
+        if let Some(id) = config.prompt_version_id()
+            && kept.and_then(|k| k.prompt_version_id()) != Some(id)
+        {
+            self.step(candidate, Step::SetPromptVersionStatus { id, status });
+        }
+    }
+
+    /// Writes `model_…` for what serves a model and `prompt_…` for what serves a prompt; a flag has neither.
+    fn log(&mut self, candidate: &Variant, what: &str, extra: Value) {
+        let Ok(config) = &candidate.config else { return };
+        let mut log = |event_type: String, own: Value| {
+            let mut payload = own;
+            if let (Some(payload), Some(extra)) = (payload.as_object_mut(), extra.as_object()) {
+                payload.extend(extra.clone());
+            }
+            let step = Step::LogEvent { event_type, variant: candidate.id, payload };
+            self.plan.steps.push(PlannedStep { candidate: candidate.id, step });
+        };
+        if let Some(id) = config.policy_version_id() {
+            let version = self.versions.get(&id).map(|v| v.version.clone());
+            log(format!("model_{what}"), json!({ "policy_version_id": id, "mlflow_model_version": version }));
+        }
+        if let Some(id) = config.prompt_version_id() {
+            log(format!("prompt_{what}"), json!({ "prompt_version_id": id }));
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        let changed = self.experiment.variants.iter().any(|v| self.share(v.id) != v.allocation);
+        if changed {
+            let variants = self.experiment.variants.iter();
+            self.plan.allocations = variants
+                .map(|v| Reallocation { variant: v.id, name: v.name.clone(), from: v.allocation, to: self.share(v.id) })
+                .collect();
+        }
+        self.plan
+    }
+}
+
+const CHAMPION: &str = "champion";
+const CHALLENGER: &str = "challenger";
+const RETIRED: &str = "_retired_";
+
+/// A name that says when the variant was retired and still fits its column.
+fn retired_name(name: &str, as_of: Date) -> String {
+    let suffix = format!("{RETIRED}{as_of}");
+    let kept: String = name.chars().take(255 - suffix.len()).collect();
+    format!("{kept}{suffix}")
+}
+
+/// Whether a variant was retired by an earlier promotion.
+pub fn is_retired(variant: &Variant) -> bool {
+    variant.name.contains(RETIRED)
+}
+
+impl Plan {
+    /// Whether there is nothing to change.
+    pub fn is_empty(&self) -> bool {
+        self.allocations.is_empty() && self.rollouts.is_empty() && self.steps.is_empty()
+    }
+}
+
+impl Step {
+    /// The word in the journal.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Step::MoveAssignments { .. } => "move_assignments",
+            Step::LogEvent { .. } => "log_event",
+            Step::SetTag { .. } => "set_tag",
+            Step::ArchiveOtherProduction { .. } => "archive_other_production",
+            Step::SetAlias { .. } => "set_alias",
+            Step::ReleaseAlias { .. } => "release_alias",
+            Step::SetPolicyVersionStatus { .. } => "set_policy_version_status",
+            Step::SetPromptVersionStatus { .. } => "set_prompt_version_status",
+            Step::RetireVariant { .. } => "retire_variant",
+            Step::CompleteExperiment => "complete_experiment",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::MoveAssignments { from, to } => write!(f, "move the units of variant {from} to variant {to}"),
+            Step::LogEvent { event_type, .. } => write!(f, "log the event {event_type}"),
+            Step::SetTag { version, key, value } => write!(f, "tag {version} {key}={value}"),
+            Step::ArchiveOtherProduction { keep } => {
+                write!(f, "tag every other production version of {} stage=archived", keep.model)
+            }
+            Step::SetAlias { alias, version } => write!(f, "point alias {alias} at {version}"),
+            Step::ReleaseAlias { alias, version } => write!(f, "remove alias {alias} if it points at {version}"),
+            Step::SetPolicyVersionStatus { id, status } => write!(f, "set policy version {id} to {status}"),
+            Step::SetPromptVersionStatus { id, status } => write!(f, "set prompt version {id} to {status}"),
+            Step::RetireVariant { name, .. } => write!(f, "retire a variant as {name}"),
+            Step::CompleteExperiment => f.write_str("complete the experiment"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
