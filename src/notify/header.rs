@@ -54,11 +54,16 @@ pub(super) fn subject(text: &str) -> String {
 
 /// An address with or without a name.
 pub(super) fn mailbox(field: &'static str, text: &str) -> Result<Mailbox, MailError> {
-    let mailbox: Mailbox = one_line(text).parse().map_err(|error| MailError::Field {
-        field,
-        value: shortened(text),
-        problem: format!("is no address ({error}); write `user@example.com` or `Name <user@example.com>`"),
+    let refuse = |problem: String| MailError::Field { field, value: shortened(text), problem };
+    let mailbox: Mailbox = one_line(text).parse().map_err(|error| {
+        refuse(format!("is no address ({error}); write `user@example.com` or `Name <user@example.com>`"))
     })?;
+    // Such an address needs SMTPUTF8 on every server of its way, and few have it.
+    if !AsRef::<str>::as_ref(&mailbox.email).is_ascii() {
+        return Err(refuse(
+            "has an address beyond ASCII; write a domain such as münchen.de as xn--mnchen-3ya.de".into(),
+        ));
+    }
     Ok(mailbox)
 }
 
@@ -157,6 +162,8 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_named() {
         assert_eq!(mailbox("to", "Ops Team <ops@example.com>").unwrap().email.to_string(), "ops@example.com");
+        assert!(mailbox("to", "ops@münchen.de").unwrap_err().to_string().contains("xn--"));
+        assert!(mailbox("to", "Ö <ops@xn--mnchen-3ya.de>").is_ok());
         let error = mailbox("to", "ops at example").unwrap_err().to_string();
         assert!(error.contains("mail to `ops at example`") && error.contains("user@example.com"), "{error}");
     }

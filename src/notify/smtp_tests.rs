@@ -189,6 +189,38 @@ async fn checks_the_password_without_showing_it() {
     assert!(error.to_string().contains("authenticating failed (check the mail user name and password)"), "{error}");
 }
 
+/// Log records into a text that the test can read.
+#[derive(Clone, Default)]
+struct Records(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Records {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_password_is_in_no_log_record() {
+    let records = Records::default();
+    let writer = records.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start(&["451 4.7.1 greylisted"]);
+    let mailer = SmtpMailer::new(with_password(settings(server.port), PASSWORD)).unwrap();
+    mailer.send(&report()).await.unwrap();
+    drop(guard);
+    let heard = server.heard();
+    let spoken = heard.iter().find_map(|line| line.strip_prefix("AUTH PLAIN ")).unwrap();
+    let logged = String::from_utf8(records.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("a mail was not taken; trying again"), "{logged}");
+    assert!(!logged.contains(spoken) && !logged.contains(PASSWORD), "{logged}");
+}
+
 #[test]
 fn refuses_settings_that_could_not_work() {
     let refuse = |settings: SmtpSettings| {

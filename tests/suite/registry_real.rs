@@ -1,13 +1,16 @@
-//! The registry adapters against a real MLflow server.
+//! The registry adapters against a real MLflow server and a real PostgreSQL.
 
 use std::time::Duration;
 
 use rampkeeper::domain::ModelVersion;
 use rampkeeper::registry::{
-    Auth, MlflowRegistry, MlflowSettings, Registry, RegistryError, VersionStatus, install_crypto_provider,
+    Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, RegistryError, TablePrefix, VersionStatus,
+    install_crypto_provider,
 };
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
 
 use crate::support::mlflow::Mlflow;
+use crate::support::postgres::Postgres;
 
 #[path = "../../src/registry/contract.rs"]
 mod contract;
@@ -77,4 +80,29 @@ async fn a_version_that_is_no_number_is_refused_in_the_servers_words() {
     let error = registry(mlflow).version(&odd).await.expect_err("no number");
     assert!(error.to_string().contains("registry_number version two was answered 400"), "{error}");
     assert!(!error.is_transient());
+}
+
+/// As the control store's migrations make them.
+const TABLES: &str = "create schema rampkeeper;
+    create table rampkeeper.registry_tags (model text not null, version text not null, key text not null,
+        value text not null, primary key (model, version, key));
+    create table rampkeeper.registry_aliases (model text not null, alias text not null, version text not null,
+        primary key (model, alias))";
+
+#[tokio::test]
+async fn the_local_registry_keeps_the_contract_on_postgres() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.database("registry").await;
+    postgres.sql(&url, TABLES).await;
+    install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(2).connect(&url).await.expect("a connection");
+    let registry = LocalRegistry::new(pool, TablePrefix::Postgres);
+    let versions =
+        ["9", "10", "11"].map(|version| ModelVersion { model: "planner 'x'".into(), version: version.into() });
+    for version in &versions {
+        registry.set_tag(version, "made", "by hand").await.expect("a tag");
+    }
+    contract::holds(&registry, &versions).await;
+    let kept = postgres.sql(&url, "select alias, version from rampkeeper.registry_aliases order by alias").await;
+    assert_eq!(kept, "archived-best|10");
 }
