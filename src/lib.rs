@@ -1,6 +1,13 @@
+//! Rampkeeper: a nightly guardrail job for model candidates.
+//!
+//! It reads what every running experiment's variants did, decides from evidence that stays valid under nightly
+//! looking, and acts: it ramps, promotes, holds or rolls back each candidate, then tells people by mail.
+
 pub mod config;
 pub mod decide;
 pub mod domain;
 pub mod evidence;
+pub mod notify;
 pub mod plan;
+pub mod registry;
 pub mod stats;

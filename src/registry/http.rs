@@ -1,0 +1,271 @@
+//! One call to MLflow's REST API: authenticated, bounded in time and size, retried while there is hope, and explained
+//! when there is none.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::header::{HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::{MlflowSettings, Refusal, RegistryError};
+
+/// The longest wait between two attempts, whatever a `Retry-After` asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// The part of an answer that a message quotes, in characters.
+const EXCERPT: usize = 300;
+
+/// How to say who is calling.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// User and password: `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// A bearer token: `MLFLOW_TRACKING_TOKEN`.
+    Bearer(SecretString),
+}
+
+impl Auth {
+    fn secret(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Basic { password, .. } => Some(password.expose_secret()),
+            Self::Bearer(token) => Some(token.expose_secret()),
+        }
+    }
+
+    fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::None => request,
+            Self::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),
+            Self::Bearer(token) => request.bearer_auth(token.expose_secret()),
+        }
+    }
+}
+
+/// What is asked of the server and, for messages, about which model or version.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// Below `api/2.0/mlflow/`.
+    pub(super) path: &'static str,
+    /// As in "for planner version 5".
+    pub(super) subject: &'a str,
+}
+
+impl Call<'_> {
+    pub(super) fn words(&self) -> String {
+        format!("{} api/2.0/mlflow/{} for {}", self.method, self.path, self.subject)
+    }
+}
+
+/// The parameters of a call.
+pub(super) enum Parameters<'a> {
+    Query(Vec<(&'static str, &'a str)>),
+    Json(serde_json::Value),
+}
+
+/// MLflow's server as HTTP sees it.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: Client,
+    base: Url,
+    auth: Auth,
+    backoff: ExponentialBuilder,
+}
+
+impl Http {
+    /// Checks the settings; connects to nothing.
+    pub(super) fn new(settings: MlflowSettings) -> Result<Self, RegistryError> {
+        let MlflowSettings { mut url, auth, timeout, retries, retry_delay } = settings;
+        if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
+            return Err(RegistryError::Settings(format!(
+                "the URL's scheme is `{}`; an MLflow server is reached by http or https",
+                url.scheme()
+            )));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(RegistryError::Settings(
+                "the URL holds credentials; take them out and set MLFLOW_TRACKING_USERNAME and \
+                 MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+                    .into(),
+            ));
+        }
+        // A token with a line end would fail in every request, and less clearly.
+        if auth.secret().is_some_and(|secret| secret.is_empty() || HeaderValue::from_str(secret).is_err()) {
+            return Err(RegistryError::Settings(
+                "the password or token is empty or holds a line end or another character that no HTTP header can \
+                 carry; check the file or variable that it comes from"
+                    .into(),
+            ));
+        }
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(RegistryError::NoCryptoProvider);
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        let client = Client::builder()
+            .user_agent(concat!("rampkeeper/", env!("CARGO_PKG_VERSION")))
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            // A redirect leads to a login page, and following one would turn a POST into a GET.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| RegistryError::Settings(format!("no HTTP client could be built: {error}")))?;
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(retry_delay)
+            .with_max_delay(LONGEST_WAIT)
+            .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX))
+            .with_jitter();
+        Ok(Self { client, base: url, auth, backoff })
+    }
+
+    /// The server's URL, which holds no credentials.
+    pub(super) fn server(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Calls until an answer comes that is final, or the retries are used up.
+    ///
+    /// Every call that this program makes may be repeated, so a lost answer is reason enough to ask again.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        parameters: &Parameters<'_>,
+    ) -> Result<T, RegistryError> {
+        let mut attempts = 0;
+        let outcome = (|| {
+            attempts += 1;
+            self.attempt(call, parameters)
+        })
+        .retry(self.backoff)
+        .sleep(tokio::time::sleep)
+        .when(RegistryError::is_transient)
+        .adjust(|error, wait| wait.map(|wait| error.retry_after().unwrap_or(wait).min(LONGEST_WAIT)))
+        .notify(|error, wait| tracing::warn!(%error, ?wait, "the model registry failed; trying again"))
+        .await;
+        let body = outcome.map_err(|error: RegistryError| error.after(attempts))?;
+        serde_json::from_slice(&body).map_err(|source| RegistryError::Unreadable {
+            call: call.words(),
+            server: self.server().to_owned(),
+            excerpt: self.excerpt(&body),
+            source,
+        })
+    }
+
+    /// One request and its answer's body, when the answer is a success.
+    async fn attempt(&self, call: &Call<'_>, parameters: &Parameters<'_>) -> Result<Vec<u8>, RegistryError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "2.0", "mlflow"]).extend(call.path.split('/'));
+        }
+        let request = self.auth.apply(self.client.request(call.method.clone(), url));
+        let request = match parameters {
+            Parameters::Query(query) => request.query(query),
+            Parameters::Json(body) => request.json(body),
+        };
+        let unreachable = |source: reqwest::Error| RegistryError::Unreachable {
+            call: call.words(),
+            server: self.server().to_owned(),
+            attempts: 1,
+            source: source.without_url(),
+        };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(RegistryError::TooMuch { call: call.words(), bound: "16 MiB" });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if response.status().is_success() { Ok(body) } else { Err(self.refusal(call, &response, &body)) }
+    }
+
+    fn refusal(&self, call: &Call<'_>, response: &Response, body: &[u8]) -> RegistryError {
+        #[derive(Deserialize)]
+        struct Body {
+            error_code: String,
+            #[serde(default)]
+            message: String,
+        }
+        let (code, message) = match serde_json::from_slice::<Body>(body) {
+            Ok(Body { error_code, message }) => (Some(error_code), self.excerpt(message.as_bytes())),
+            Err(_) => (None, self.excerpt(body)),
+        };
+        let hint = self.hint(response.status(), code.as_deref(), &message);
+        RegistryError::Refused(Box::new(Refusal {
+            call: call.words(),
+            status: response.status().as_u16(),
+            code,
+            message,
+            hint,
+            attempts: 1,
+            // The header's other form is a date, which would need a clock: the growing wait serves as well.
+            retry_after: response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+                .map(Duration::from_secs),
+        }))
+    }
+
+    fn hint(&self, status: StatusCode, code: Option<&str>, message: &str) -> Option<String> {
+        let host = self.base.host_str().unwrap_or_default();
+        if status == StatusCode::FORBIDDEN && message.contains("Invalid Host header") {
+            return Some(format!(
+                "The server doesn't accept the host name `{host}`: start it with `--allowed-hosts {host}` or set \
+                 MLFLOW_SERVER_ALLOWED_HOSTS={host} for it"
+            ));
+        }
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(
+                "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and what that \
+                 user may do"
+                    .into(),
+            ),
+            StatusCode::NOT_FOUND if code.is_none() => {
+                Some(format!("Is {} the address of an MLflow server, path included?", self.server()))
+            }
+            _ if status.is_redirection() => Some(format!(
+                "{} redirects, perhaps to a login page: redirects are not followed, so set the final URL or use \
+                 credentials that need no login page",
+                self.server()
+            )),
+            _ => None,
+        }
+    }
+
+    /// The beginning of an answer as one line, without the secret should the server repeat it.
+    fn excerpt(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body);
+        let text = match self.auth.secret() {
+            Some(secret) => text.replace(secret, "***"),
+            None => text.into_owned(),
+        };
+        let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        let mut line = words.next().unwrap_or_default().to_owned();
+        for word in words {
+            if line.len() > EXCERPT {
+                break;
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        match line.char_indices().nth(EXCERPT) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+}

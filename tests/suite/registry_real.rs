@@ -1,0 +1,108 @@
+//! The registry adapters against a real MLflow server and a real PostgreSQL.
+
+use std::time::Duration;
+
+use rampkeeper::domain::ModelVersion;
+use rampkeeper::registry::{
+    Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, RegistryError, TablePrefix, VersionStatus,
+    install_crypto_provider,
+};
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+
+use crate::support::mlflow::Mlflow;
+use crate::support::postgres::Postgres;
+
+#[path = "../../src/registry/contract.rs"]
+mod contract;
+
+fn registry(mlflow: &Mlflow) -> MlflowRegistry {
+    install_crypto_provider();
+    let url = mlflow.url().parse().expect("the server's address");
+    let settings = MlflowSettings {
+        url,
+        auth: Auth::None,
+        timeout: Duration::from_secs(30),
+        retries: 2,
+        retry_delay: Duration::from_millis(50),
+    };
+    MlflowRegistry::new(settings).expect("settings that work")
+}
+
+async fn versions<const N: usize>(mlflow: &Mlflow, model: &str) -> [ModelVersion; N] {
+    mlflow.create_model(model).await;
+    let mut versions = [(); N].map(|()| ModelVersion { model: model.to_owned(), version: String::new() });
+    for version in &mut versions {
+        version.version = mlflow.create_version(model).await;
+    }
+    versions
+}
+
+#[tokio::test]
+async fn mlflow_keeps_the_contract() {
+    let mlflow = Mlflow::shared().await;
+    let versions = versions(mlflow, "registry contract ü & 50% 'a'").await;
+    contract::holds(&registry(mlflow), &versions).await;
+}
+
+#[tokio::test]
+async fn what_is_written_is_what_others_read() {
+    let mlflow = Mlflow::shared().await;
+    let [first, second] = versions(mlflow, "registry_others").await;
+    let registry = registry(mlflow);
+    registry.set_tag(&second, "stage", "production").await.expect("a tag");
+    registry.set_alias(&second, "champion").await.expect("an alias");
+    assert_eq!(mlflow.version_tags("registry_others", &second.version).await["stage"], "production");
+    assert_eq!(mlflow.aliases("registry_others").await["champion"], second.version);
+
+    // Someone moves the alias by hand: reading back shows it.
+    mlflow.set_alias("registry_others", "champion", &first.version).await;
+    assert_eq!(registry.alias("registry_others", "champion").await.expect("an answer"), Some(first.clone()));
+    let info = registry.version(&first).await.expect("an answer").expect("a version");
+    assert_eq!((info.aliases, info.status), (vec!["champion".to_owned()], VersionStatus::Ready));
+    registry.delete_alias("registry_others", "champion").await.expect("a removal");
+    assert!(mlflow.aliases("registry_others").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_tag_needs_a_version() {
+    let mlflow = Mlflow::shared().await;
+    let [first] = versions(mlflow, "registry_missing").await;
+    let missing = ModelVersion { version: "77".into(), ..first };
+    let error = registry(mlflow).set_tag(&missing, "stage", "production").await.expect_err("no such version");
+    assert!(matches!(error, RegistryError::NoSuchVersion { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_version_that_is_no_number_is_refused_in_the_servers_words() {
+    let mlflow = Mlflow::shared().await;
+    let [first] = versions(mlflow, "registry_number").await;
+    let odd = ModelVersion { version: "two".into(), ..first };
+    let error = registry(mlflow).version(&odd).await.expect_err("no number");
+    assert!(error.to_string().contains("registry_number version two was answered 400"), "{error}");
+    assert!(!error.is_transient());
+}
+
+/// As the control store's migrations make them.
+const TABLES: &str = "create schema rampkeeper;
+    create table rampkeeper.registry_tags (model text not null, version text not null, key text not null,
+        value text not null, primary key (model, version, key));
+    create table rampkeeper.registry_aliases (model text not null, alias text not null, version text not null,
+        primary key (model, alias))";
+
+#[tokio::test]
+async fn the_local_registry_keeps_the_contract_on_postgres() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.database("registry").await;
+    postgres.sql(&url, TABLES).await;
+    install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(2).connect(&url).await.expect("a connection");
+    let registry = LocalRegistry::new(pool, TablePrefix::Postgres);
+    let versions =
+        ["9", "10", "11"].map(|version| ModelVersion { model: "planner 'x'".into(), version: version.into() });
+    for version in &versions {
+        registry.set_tag(version, "made", "by hand").await.expect("a tag");
+    }
+    contract::holds(&registry, &versions).await;
+    let kept = postgres.sql(&url, "select alias, version from rampkeeper.registry_aliases order by alias").await;
+    assert_eq!(kept, "archived-best|10");
+}
