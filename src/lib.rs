@@ -4,6 +4,7 @@
 //! looking, and acts: it ramps, promotes, holds or rolls back each candidate, then tells people by mail.
 
 pub mod config;
+pub mod control;
 pub mod decide;
 pub mod domain;
 pub mod evidence;

@@ -1,0 +1,3 @@
+UPDATE rampkeeper.actions
+SET status = 'done', attempts = attempts + 1, last_error = NULL, updated_at = $2::timestamptz
+WHERE idempotency_key = $1 AND status = 'pending'

@@ -1,0 +1,2 @@
+UPDATE exp.experiments SET status = 'completed', end_at = coalesce(end_at, $2::timestamptz)
+WHERE id = $1::uuid AND status <> 'completed'

@@ -1,0 +1,8 @@
+-- The last unit of the next batch.
+SELECT max(unit_id) AS last, count(*) AS units
+FROM (
+    SELECT unit_id FROM exp.assignments
+    WHERE experiment_id = $1::uuid AND variant_id = $2::uuid AND unit_id > $3
+    ORDER BY unit_id
+    LIMIT $4
+) AS batch

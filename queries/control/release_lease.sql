@@ -1,0 +1,1 @@
+DELETE FROM rampkeeper.leases WHERE name = 'night' AND holder = $1

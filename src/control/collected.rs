@@ -1,0 +1,122 @@
+//! Closed cohorts and complete day partitions: written once, read every night.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::json;
+
+use super::ControlStore;
+use super::error::{ControlError, while_doing};
+use super::rows::{Reader, text_of};
+use super::statement;
+use crate::domain::ExperimentId;
+use crate::evidence::{Cohort, Day, MetricSet};
+
+/// Through which date each metric set's cohorts are closed, by the set's digest.
+pub type Progress = BTreeMap<String, Date>;
+
+impl ControlStore {
+    /// The day partitions that were found complete from `since` on.
+    pub async fn load_days(&self, since: Date) -> Result<BTreeMap<Date, Day>, ControlError> {
+        let rows = sqlx::query(statement::LOAD_DAYS.sql(self.dialect))
+            .bind(since.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(while_doing("load the complete day partitions"))?;
+        let mut days = BTreeMap::new();
+        for row in rows {
+            let reader = Reader::new("rampkeeper.partitions", "date", &row)?;
+            let date = reader.parse("date")?;
+            let day =
+                Day { date, rows: reader.count("event_rows")?, latest_event_at: reader.parse_optional("latest_event_at")? };
+            days.insert(date, day);
+        }
+        Ok(days)
+    }
+
+    /// Keeps a day partition that was found complete.
+    pub async fn save_day(&self, day: &Day) -> Result<(), ControlError> {
+        sqlx::query(statement::SAVE_DAY.sql(self.dialect))
+            .bind(day.date.to_string())
+            .bind(i64::try_from(day.rows).unwrap_or(i64::MAX))
+            .bind(day.latest_event_at.map(text_of))
+            .execute(&self.pool)
+            .await
+            .map_err(while_doing(format!("keep the day partition {}", day.date)))?;
+        Ok(())
+    }
+
+    /// Through which date the experiment's cohorts are closed.
+    pub async fn load_progress(&self, experiment: ExperimentId) -> Result<Progress, ControlError> {
+        let rows = sqlx::query(statement::LOAD_PROGRESS.sql(self.dialect))
+            .bind(experiment.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(while_doing(format!("load how far the evidence of experiment {experiment} is closed")))?;
+        let mut progress = Progress::new();
+        for row in rows {
+            let reader = Reader::new("rampkeeper.cohort_progress", "definition", &row)?;
+            progress.insert(reader.get("definition")?, reader.parse("through")?);
+        }
+        Ok(progress)
+    }
+
+    /// The closed cohorts of an experiment under one metric set, in order of date, epoch and variant.
+    pub async fn load_cohorts(&self, experiment: ExperimentId, set: &MetricSet) -> Result<Vec<Cohort>, ControlError> {
+        let rows = sqlx::query(statement::LOAD_COHORTS.sql(self.dialect))
+            .bind(experiment.to_string())
+            .bind(set.digest.as_str())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(while_doing(format!("load the cohorts of experiment {experiment}")))?;
+        let mut cohorts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let reader = Reader::new("rampkeeper.cohorts", "cohort_date", &row)?;
+            cohorts.push(Cohort {
+                date: reader.parse("cohort_date")?,
+                epoch: reader.get("epoch")?,
+                variant: reader.parse("variant_id")?,
+                moments: reader.json("moments")?,
+                health: reader.json("health")?,
+            });
+        }
+        Ok(cohorts)
+    }
+
+    /// Keeps newly closed cohorts and how far they reach, together. Cohorts that are kept already stay as they are.
+    pub async fn save_cohorts(
+        &self,
+        experiment: ExperimentId,
+        set: &MetricSet,
+        cohorts: &[Cohort],
+        through: Date,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        let doing = || while_doing(format!("keep the cohorts of experiment {experiment}"));
+        let mut transaction = self.begin().await?;
+        for cohort in cohorts {
+            sqlx::query(statement::SAVE_COHORT.sql(self.dialect))
+                .bind(experiment.to_string())
+                .bind(set.digest.as_str())
+                .bind(cohort.date.to_string())
+                .bind(cohort.epoch)
+                .bind(cohort.variant.to_string())
+                .bind(json!(cohort.moments).to_string())
+                .bind(json!(cohort.health).to_string())
+                .bind(cohort.checksum())
+                .bind(text_of(now))
+                .execute(&mut *transaction)
+                .await
+                .map_err(doing())?;
+        }
+        sqlx::query(statement::SAVE_PROGRESS.sql(self.dialect))
+            .bind(experiment.to_string())
+            .bind(set.digest.as_str())
+            .bind(through.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(doing())?;
+        transaction.commit().await.map_err(doing())
+    }
+}

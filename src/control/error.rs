@@ -1,0 +1,84 @@
+//! What can go wrong with the control store.
+
+use sqlx::migrate::MigrateError;
+
+/// A fault of the control store; each names what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No connection.
+    #[error("could not connect to the control store {address}")]
+    Connect {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A migration failed.
+    #[error("could not migrate the control store {address}")]
+    Migrate {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        source: MigrateError,
+    },
+    /// A table is missing.
+    #[error("could not {doing}: a table is missing; run `rampkeeper migrate` first")]
+    MissingTable {
+        /// What was being done.
+        doing: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// A statement failed.
+    #[error("could not {doing}")]
+    Statement {
+        /// What was being done.
+        doing: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// A row that cannot be.
+    #[error("table {table}, row {key}: column `{column}` is {found}, expected {expected}")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// The column.
+        column: &'static str,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: String,
+    },
+    /// Somebody else changed what a plan was computed from; nothing was applied.
+    #[error("{what} changed since this night read it; nothing was applied, the next run decides anew")]
+    Conflict {
+        /// What changed.
+        what: String,
+    },
+    /// Another run is at work.
+    #[error("another run holds the lease: {holder}, until {until}")]
+    LeaseHeld {
+        /// Who holds it.
+        holder: String,
+        /// Until when.
+        until: String,
+    },
+}
+
+/// Says what was being done when a statement failed, and names the migration where a table is missing.
+pub(super) fn while_doing(doing: impl Into<String>) -> impl FnOnce(sqlx::Error) -> ControlError {
+    let doing = doing.into();
+    move |source| {
+        let missing = source.as_database_error().is_some_and(|error| {
+            error.code().is_some_and(|code| code == "42P01" || code == "3F000")
+                || error.message().starts_with("no such table")
+        });
+        if missing {
+            ControlError::MissingTable { doing, source }
+        } else {
+            ControlError::Statement { doing, source }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The control store: the experiment tables and Rampkeeper's own, in PostgreSQL or, embedded, in SQLite.
+//!
+//! One set of statements under `queries/control/` serves both; see [`statement`]. Rows become domain values at the door
+//! and every write checks the rows that it touched. It records what others decide and never decides itself.
+
+mod collected;
+mod error;
+mod journal;
+mod lease;
+mod record;
+mod rows;
+mod snapshot;
+mod statement;
+mod steps;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::Migrator;
+use sqlx::{AnyPool, Executor};
+
+pub use collected::Progress;
+pub use error::ControlError;
+pub use journal::PendingAction;
+pub use lease::Lease;
+pub use record::{NewAction, NewDecision, NightRecord, RecordedDecision};
+pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
+pub use statement::Dialect;
+
+static POSTGRES: Migrator = sqlx::migrate!("queries/migrations/postgres");
+static SQLITE: Migrator = sqlx::migrate!("queries/migrations/sqlite");
+
+/// A connected control store.
+#[derive(Clone, Debug)]
+pub struct ControlStore {
+    pool: AnyPool,
+    dialect: Dialect,
+    address: String,
+}
+
+impl ControlStore {
+    /// Connects to `postgres://…` or `sqlite:…`. The address may hold a password and is never shown.
+    pub async fn connect(url: &SecretString) -> Result<Self, ControlError> {
+        install_default_drivers();
+        let url = url.expose_secret();
+        let dialect = if url.starts_with("sqlite:") { Dialect::Sqlite } else { Dialect::Postgres };
+        let address = without_password(url);
+        let setup = match dialect {
+            // Dates and times are exchanged as text, so the session's zone must be known.
+            Dialect::Postgres => "SET TIME ZONE 'UTC'",
+            Dialect::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL",
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(20))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    connection.execute(setup).await?;
+                    Ok(())
+                })
+            })
+            .connect(url)
+            .await
+            .map_err(|source| ControlError::Connect { address: address.clone(), source })?;
+        Ok(Self { pool, dialect, address })
+    }
+
+    /// Creates or updates the tables; existing experiment tables are left as they are.
+    pub async fn migrate(&self) -> Result<(), ControlError> {
+        let mut migrator = match self.dialect {
+            Dialect::Postgres => clone(&POSTGRES),
+            Dialect::Sqlite => clone(&SQLITE),
+        };
+        match self.dialect {
+            Dialect::Postgres => {
+                migrator.create_schema("rampkeeper");
+                migrator.dangerous_set_table_name("rampkeeper.migrations");
+            }
+            Dialect::Sqlite => {
+                migrator.dangerous_set_table_name("rampkeeper_migrations");
+            }
+        }
+        migrator.run(&self.pool).await.map_err(|source| ControlError::Migrate { address: self.address.clone(), source })
+    }
+
+    /// Which database it is.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The connections, for adapters that keep tables of their own in the same database.
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// The address without a password, for logs.
+    pub fn describe(&self) -> &str {
+        &self.address
+    }
+}
+
+fn clone(migrator: &Migrator) -> Migrator {
+    Migrator { migrations: migrator.migrations.clone(), ..Migrator::DEFAULT }
+}
+
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) => {
+            if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
+                return "the control store".to_owned();
+            }
+            parsed.set_query(None);
+            parsed.to_string()
+        }
+        Err(_) => "the control store".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! SQL written once, in PostgreSQL's words, and translated for SQLite.
+//!
+//! The differences are few: SQLite has no schemas (`exp.variants` becomes `exp_variants`), no casts by `::` (every value
+//! is bound as text or a number already) and no row locks (a write transaction holds the whole file).
+
+use std::sync::OnceLock;
+
+/// Which database a store lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite, embedded.
+    Sqlite,
+}
+
+/// A statement in both dialects.
+#[derive(Debug)]
+pub(super) struct Statement {
+    postgres: &'static str,
+    sqlite: OnceLock<String>,
+}
+
+impl Statement {
+    pub(super) const fn new(postgres: &'static str) -> Self {
+        Self { postgres, sqlite: OnceLock::new() }
+    }
+
+    /// The text for that dialect.
+    pub(super) fn sql(&'static self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Postgres => self.postgres,
+            Dialect::Sqlite => self.sqlite.get_or_init(|| to_sqlite(self.postgres)),
+        }
+    }
+}
+
+fn to_sqlite(sql: &str) -> String {
+    let mut sql = sql.replace("exp.", "exp_").replace("rampkeeper.", "rampkeeper_").replace(" FOR UPDATE", "");
+    while let Some(start) = sql.find("::") {
+        let word = sql[start + 2..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(sql.len() - start - 2);
+        sql.replace_range(start..start + 2 + word, "");
+    }
+    sql
+}
+
+macro_rules! statements {
+    ($($name:ident = $file:literal;)*) => {
+        $(pub(super) static $name: Statement =
+            Statement::new(include_str!(concat!("../../queries/control/", $file, ".sql")));)*
+    };
+}
+
+statements! {
+    ACQUIRE_LEASE = "acquire_lease";
+    ACTION_DONE = "action_done";
+    ACTION_FAILED = "action_failed";
+    APPLY_MOVES = "apply_moves";
+    CHANGE_ALLOCATION = "change_allocation";
+    CHECK_ALLOCATION = "check_allocation";
+    CLOSE_EPOCH = "close_epoch";
+    COMPLETE_EXPERIMENT = "complete_experiment";
+    FINISH_RUN = "finish_run";
+    INSERT_ACTION = "insert_action";
+    INSERT_DECISION = "insert_decision";
+    INSERT_LOOK = "insert_look";
+    LAST_ACTION_POSITION = "last_action_position";
+    LAST_DECISION = "last_decision";
+    LEASE_HOLDER = "lease_holder";
+    LOAD_COHORTS = "load_cohorts";
+    LOAD_DAYS = "load_days";
+    LOAD_EPOCHS = "load_epochs";
+    LOAD_EXPERIMENTS = "load_experiments";
+    LOAD_LAST_DECISIONS = "load_last_decisions";
+    LOAD_PROGRESS = "load_progress";
+    LOAD_ROLLOUTS = "load_rollouts";
+    LOAD_VARIANTS = "load_variants";
+    LOAD_VERSIONS = "load_versions";
+    LOCK_EXPERIMENT = "lock_experiment";
+    LOG_EVENT = "log_event";
+    NEXT_MOVE_BATCH = "next_move_batch";
+    OPEN_EPOCH = "open_epoch";
+    PENDING_ACTIONS = "pending_actions";
+    RECORD_MOVES = "record_moves";
+    RELEASE_LEASE = "release_lease";
+    RETIRE_VARIANT = "retire_variant";
+    SAVE_COHORT = "save_cohort";
+    SAVE_DAY = "save_day";
+    SAVE_PROGRESS = "save_progress";
+    SET_POLICY_VERSION_STATUS = "set_policy_version_status";
+    SET_PROMPT_VERSION_STATUS = "set_prompt_version_status";
+    START_RUN = "start_run";
+    WRITE_ROLLOUT = "write_rollout";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_gets_tables_without_schema_and_values_without_casts() {
+        let sql = to_sqlite("SELECT a FROM exp.variants v WHERE id = $1::uuid AND b = $2::timestamptz FOR UPDATE");
+        assert_eq!(sql, "SELECT a FROM exp_variants v WHERE id = $1 AND b = $2");
+    }
+}

@@ -1,0 +1,141 @@
+//! The follow-ups that happen in the experiment tables. Each may be repeated and then changes nothing.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::ControlStore;
+use super::error::{ControlError, while_doing};
+use super::rows::text_of;
+use super::statement::{self, Statement};
+use crate::domain::{Experiment, ExperimentId, VariantId};
+
+/// Units that one transaction moves.
+const MOVE_BATCH: i64 = 10_000;
+
+impl ControlStore {
+    /// Moves every unit of one variant to another, batch by batch, each unit recorded under `key` with where it came
+    /// from. Stopped half-way, it goes on where it stopped. Returns how many were moved now.
+    pub async fn move_assignments(
+        &self,
+        key: &str,
+        experiment: ExperimentId,
+        from: VariantId,
+        to: VariantId,
+        now: Timestamp,
+    ) -> Result<u64, ControlError> {
+        let doing = || while_doing(format!("move the units of variant {from} to variant {to}"));
+        let mut after = String::new();
+        let mut moved = 0;
+        loop {
+            let mut transaction = self.begin().await?;
+            let batch = sqlx::query(statement::NEXT_MOVE_BATCH.sql(self.dialect))
+                .bind(experiment.to_string())
+                .bind(from.to_string())
+                .bind(after.as_str())
+                .bind(MOVE_BATCH)
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(doing())?;
+            let last: Option<String> = batch.try_get("last").map_err(doing())?;
+            let Some(last) = last else { break };
+            sqlx::query(statement::RECORD_MOVES.sql(self.dialect))
+                .bind(key)
+                .bind(to.to_string())
+                .bind(text_of(now))
+                .bind(experiment.to_string())
+                .bind(from.to_string())
+                .bind(after.as_str())
+                .bind(last.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(doing())?;
+            let touched = sqlx::query(statement::APPLY_MOVES.sql(self.dialect))
+                .bind(to.to_string())
+                .bind(experiment.to_string())
+                .bind(from.to_string())
+                .bind(after.as_str())
+                .bind(last.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(doing())?;
+            transaction.commit().await.map_err(doing())?;
+            moved += touched.rows_affected();
+            after = last;
+        }
+        Ok(moved)
+    }
+
+    /// Writes an event of our own. Its key follows from `key`, so a repetition finds it there.
+    pub async fn log_event(
+        &self,
+        key: &str,
+        experiment: &Experiment,
+        variant: VariantId,
+        event_type: &str,
+        payload: &Value,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        let id = Uuid::new_v5(&experiment.id.0, key.as_bytes());
+        let context = json!([{ "experiment_id": experiment.id, "variant_id": variant }]);
+        sqlx::query(statement::LOG_EVENT.sql(self.dialect))
+            .bind(id.to_string())
+            .bind(event_type)
+            .bind(experiment.unit_type.as_str())
+            .bind(context.to_string())
+            .bind(payload.to_string())
+            .bind(text_of(now))
+            .execute(&self.pool)
+            .await
+            .map_err(while_doing(format!("log the event {event_type}")))?;
+        Ok(())
+    }
+
+    /// Sets the status of a policy version.
+    pub async fn set_policy_version_status(&self, id: Uuid, status: &str) -> Result<(), ControlError> {
+        let doing = format!("set policy version {id} to {status}");
+        self.touch_one(&statement::SET_POLICY_VERSION_STATUS, id, status, doing).await
+    }
+
+    /// Sets the status of a prompt version.
+    pub async fn set_prompt_version_status(&self, id: Uuid, status: &str) -> Result<(), ControlError> {
+        let doing = format!("set prompt version {id} to {status}");
+        self.touch_one(&statement::SET_PROMPT_VERSION_STATUS, id, status, doing).await
+    }
+
+    /// Renames a variant.
+    pub async fn retire_variant(&self, id: VariantId, name: &str) -> Result<(), ControlError> {
+        self.touch_one(&statement::RETIRE_VARIANT, id.0, name, format!("retire variant {id} as {name}")).await
+    }
+
+    /// Completes an experiment; a completed one stays as it is.
+    pub async fn complete_experiment(&self, id: ExperimentId, now: Timestamp) -> Result<(), ControlError> {
+        sqlx::query(statement::COMPLETE_EXPERIMENT.sql(self.dialect))
+            .bind(id.to_string())
+            .bind(text_of(now))
+            .execute(&self.pool)
+            .await
+            .map_err(while_doing(format!("complete experiment {id}")))?;
+        Ok(())
+    }
+
+    async fn touch_one(
+        &self,
+        statement: &'static Statement,
+        id: Uuid,
+        value: &str,
+        doing: String,
+    ) -> Result<(), ControlError> {
+        let touched = sqlx::query(statement.sql(self.dialect))
+            .bind(id.to_string())
+            .bind(value)
+            .execute(&self.pool)
+            .await
+            .map_err(while_doing(doing.clone()))?;
+        if touched.rows_affected() != 1 {
+            return Err(ControlError::Conflict { what: format!("could not {doing}: the row") });
+        }
+        Ok(())
+    }
+}
