@@ -121,7 +121,9 @@ impl FromStr for Field {
             Some(("metrics", key)) => (FieldRoot::Metrics, key),
             Some(("context", key)) => (FieldRoot::Context, key),
             Some(("payload", key)) => (FieldRoot::Payload, key),
-            Some((other, _)) => return Err(format!("field {text:?}: {other:?} is not one of metrics, context, payload")),
+            Some((other, _)) => {
+                return Err(format!("field {text:?}: {other:?} is not one of metrics, context, payload"));
+            }
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if key.is_empty() || !key.chars().all(plain) {

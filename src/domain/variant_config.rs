@@ -113,12 +113,7 @@ impl VariantConfig {
     }
 }
 
-fn nested(
-    map: &Map<String, Value>,
-    outer: &str,
-    inner: &str,
-    name: &'static str,
-) -> Result<Uuid, VariantConfigError> {
+fn nested(map: &Map<String, Value>, outer: &str, inner: &str, name: &'static str) -> Result<Uuid, VariantConfigError> {
     match map.get(outer) {
         Some(Value::Object(found)) => id_at(found, inner, name),
         other => Err(VariantConfigError::BadId { key: name, found: other.map_or("nothing".into(), brief) }),
@@ -165,7 +160,8 @@ mod tests {
     fn names_what_is_wrong() {
         let strategy = VariantConfig::parse(&json!({"execution_strategy": "magic"})).unwrap_err();
         assert!(strategy.to_string().contains("\"magic\" is not one of mlflow_model"));
-        let missing = VariantConfig::parse(&json!({"execution_strategy": "hybrid", "mlflow_model": {"policy_version_id": ID}}));
+        let missing =
+            VariantConfig::parse(&json!({"execution_strategy": "hybrid", "mlflow_model": {"policy_version_id": ID}}));
         assert!(missing.unwrap_err().to_string().contains("prompt_config.prompt_version_id"));
         assert!(VariantConfig::parse(&json!(["x"])).is_err());
         assert!(VariantConfig::parse(&json!({"feature_enabled": "yes"})).is_err());
