@@ -3,12 +3,16 @@
 //! It reads what every running experiment's variants did, decides from evidence that stays valid under nightly
 //! looking, and acts: it ramps, promotes, holds or rolls back each candidate, then tells people by mail.
 
+pub mod apply;
 pub mod config;
 pub mod control;
 pub mod decide;
 pub mod domain;
 pub mod evidence;
+pub mod night;
 pub mod notify;
 pub mod plan;
 pub mod registry;
+pub mod report;
 pub mod stats;
+pub mod warehouse;

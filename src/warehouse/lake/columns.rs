@@ -1,0 +1,225 @@
+//! From the files of some days to one lazy frame with columns of known types.
+//!
+//! Exports differ: milliseconds or microseconds, integers or decimals, one file with a column and the next without it.
+//! What can be read without guessing is cast to one form here; all else is an error that names column and file.
+
+use polars::prelude::{DataFrame, Engine, Null};
+use polars::prelude::{
+    DataType, Expr, HiveOptions, IntoLazy, LazyFrame, PlRefPath, PolarsError, PolarsResult, ScanArgsParquet, Schema,
+    TimeUnit, UnionArgs, col, concat, lit,
+};
+
+use crate::warehouse::error::WarehouseError;
+
+use super::files::{DataFile, Day, broken};
+
+/// A column that is to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// Its name in the files.
+    pub(super) column: String,
+    /// Its name in the frame.
+    pub(super) alias: String,
+    /// What it must hold.
+    pub(super) kind: Kind,
+    /// What its absence means.
+    pub(super) absence: Absence,
+}
+
+/// What a column must hold, and the type that it is cast to.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Text, as String.
+    Text,
+    /// Text or an integer, as String.
+    Key,
+    /// A date with time, as microseconds since 1970 (Int64). Without a time zone it is UTC.
+    Instant,
+    /// A number, as Float64. Event and field are for the message if it is something else.
+    Number { event: String, field: String },
+}
+
+/// What it means that a column is absent.
+#[derive(Clone, Debug)]
+pub(super) enum Absence {
+    /// A fault.
+    Fault,
+    /// A fault if it is absent in every file of a day, since a day without it says nothing about it; else null in
+    /// the files that lack it, where exports write one file per event type. The text says who needs it.
+    FaultForWholeDay(String),
+    /// That value in every row of the file.
+    Constant(String),
+    /// Null in every row of the file.
+    Null,
+}
+
+impl Wanted {
+    /// A column that must be there under its own name.
+    pub(super) fn required(column: &str, kind: Kind) -> Self {
+        Self { column: column.to_owned(), alias: column.to_owned(), kind, absence: Absence::Fault }
+    }
+
+    fn needed_by(&self) -> &str {
+        match &self.absence {
+            Absence::FaultForWholeDay(who) => who,
+            Absence::Fault | Absence::Constant(_) | Absence::Null => "the lake",
+        }
+    }
+
+    /// The column of one file in its common form.
+    fn expression(&self, file: &DataFile) -> Result<Expr, WarehouseError> {
+        let Some(held) = file.schema.get(&self.column) else {
+            return Ok(self.stand_in());
+        };
+        let column = col(self.column.as_str());
+        let column = match (&self.kind, held) {
+            (Kind::Text | Kind::Key, DataType::String) => column,
+            (Kind::Text | Kind::Key, DataType::Categorical(..) | DataType::Enum(..)) => column.cast(DataType::String),
+            (Kind::Key, held) if held.is_integer() => column.cast(DataType::String),
+            (Kind::Instant, DataType::Datetime(unit, _)) => {
+                let ticks = column.cast(DataType::Int64);
+                match unit {
+                    TimeUnit::Milliseconds => ticks * lit(1_000_i64),
+                    TimeUnit::Microseconds => ticks,
+                    TimeUnit::Nanoseconds => ticks.floor_div(lit(1_000_i64)),
+                }
+            }
+            (Kind::Number { .. }, DataType::Float64) => column,
+            (Kind::Number { .. }, held) if held.is_numeric() || matches!(held, DataType::Null) => {
+                column.cast(DataType::Float64)
+            }
+            (Kind::Number { event, field }, held) => {
+                return Err(WarehouseError::NotANumber {
+                    event: event.clone(),
+                    field: field.clone(),
+                    found: format!("{held} (file {})", file.path.display()),
+                });
+            }
+            (Kind::Text | Kind::Key | Kind::Instant, held) => {
+                return Err(WarehouseError::WrongColumn {
+                    table: file.path.display().to_string(),
+                    column: self.column.clone(),
+                    expected: self.kind.in_words().to_owned(),
+                    found: held.to_string(),
+                });
+            }
+        };
+        Ok(column.alias(self.alias.as_str()))
+    }
+
+    /// What stands for the column in a file without it.
+    fn stand_in(&self) -> Expr {
+        let value = match &self.absence {
+            Absence::Constant(text) => lit(text.as_str()),
+            Absence::Fault | Absence::FaultForWholeDay(_) | Absence::Null => lit(Null {}).cast(self.kind.dtype()),
+        };
+        value.alias(self.alias.as_str())
+    }
+
+    /// Whether a file without the column is acceptable, given the other files of its day.
+    fn may_lack(&self, day: &Day) -> bool {
+        match &self.absence {
+            Absence::Fault => false,
+            Absence::FaultForWholeDay(_) => day.files.iter().any(|file| file.schema.contains(&self.column)),
+            Absence::Constant(_) | Absence::Null => true,
+        }
+    }
+}
+
+impl Kind {
+    fn dtype(&self) -> DataType {
+        match self {
+            Kind::Text | Kind::Key => DataType::String,
+            Kind::Instant => DataType::Int64,
+            Kind::Number { .. } => DataType::Float64,
+        }
+    }
+
+    fn in_words(&self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Key => "text or an integer",
+            Kind::Instant => "a date with time",
+            Kind::Number { .. } => "a number",
+        }
+    }
+}
+
+/// The wanted columns of all files of those days.
+pub(super) fn scan(days: &[Day], wanted: &[Wanted]) -> Result<LazyFrame, WarehouseError> {
+    for day in days {
+        refuse_missing(day, wanted)?;
+    }
+    // Files of one schema are one scan: polars reads them side by side.
+    let mut groups: Vec<(&DataFile, Vec<PlRefPath>)> = Vec::new();
+    for file in days.iter().flat_map(|day| &day.files) {
+        let path = PlRefPath::new(file.path.to_string_lossy().as_ref());
+        match groups.iter_mut().find(|(first, _)| same(&first.schema, &file.schema)) {
+            Some((_, paths)) => paths.push(path),
+            None => groups.push((file, vec![path])),
+        }
+    }
+    let mut frames = Vec::with_capacity(groups.len());
+    for (first, paths) in groups {
+        let columns = wanted.iter().map(|wanted| wanted.expression(first)).collect::<Result<Vec<_>, _>>()?;
+        frames.push(scan_files(paths).map_err(|error| find_broken(days, error, "opening"))?.select(columns));
+    }
+    match frames.len() {
+        0 => Ok(DataFrame::empty_with_schema(&empty_schema(wanted)).lazy()),
+        1 => Ok(frames.swap_remove(0)),
+        _ => concat(frames, UnionArgs::default()).map_err(|error| find_broken(days, error, "joining the files of")),
+    }
+}
+
+/// Runs a frame that was made by [`scan`] over those days.
+pub(super) fn collect(frame: LazyFrame, days: &[Day]) -> Result<DataFrame, WarehouseError> {
+    run(frame).map_err(|error| find_broken(days, error, "reading"))
+}
+
+fn run(frame: LazyFrame) -> PolarsResult<DataFrame> {
+    Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
+}
+
+fn scan_files(paths: Vec<PlRefPath>) -> PolarsResult<LazyFrame> {
+    let args = ScanArgsParquet { hive_options: HiveOptions::new_disabled(), glob: false, ..Default::default() };
+    LazyFrame::scan_parquet_files(paths.into_iter().collect(), args)
+}
+
+fn same(a: &Schema, b: &Schema) -> bool {
+    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a == b)
+}
+
+fn empty_schema(wanted: &[Wanted]) -> Schema {
+    wanted.iter().map(|wanted| (wanted.alias.as_str().into(), wanted.kind.dtype())).collect()
+}
+
+fn refuse_missing(day: &Day, wanted: &[Wanted]) -> Result<(), WarehouseError> {
+    for wanted in wanted {
+        let lacking = day.files.iter().find(|file| !file.schema.contains(&wanted.column));
+        if let Some(file) = lacking
+            && !wanted.may_lack(day)
+        {
+            return Err(WarehouseError::MissingColumn {
+                table: format!("the lake's {} ({})", day.describe(), file.path.display()),
+                column: wanted.column.clone(),
+                needed_by: wanted.needed_by().to_owned(),
+                found: file.schema.iter_names().map(|name| name.to_string()).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// polars does not say which file it failed on, so after a failure each is read alone until one fails.
+fn find_broken(days: &[Day], error: PolarsError, doing: &str) -> WarehouseError {
+    for day in days {
+        for file in &day.files {
+            let path = PlRefPath::new(file.path.to_string_lossy().as_ref());
+            if let Err(error) = scan_files(vec![path]).and_then(run) {
+                return broken(&file.path, day.date, "it cannot be read to its end", Some(error.into()));
+            }
+        }
+    }
+    let names: Vec<String> = days.iter().map(Day::describe).collect();
+    WarehouseError::Query { doing: format!("{doing} the lake's {}", names.join(", ")), source: error.into() }
+}

@@ -1,0 +1,94 @@
+//! The warehouse as a lake of Parquet files, read by polars in its streaming engine.
+//!
+//! `ROOT/events/date=YYYY-MM-DD/*.parquet` holds the events of a UTC day: `event_type`, `unit_id`, `timestamp`,
+//! optionally `unit_type` and `event_id`, and one number column per key of `metrics`, named as the key; a key of
+//! `context` or `payload` is a column `context.key` or `payload.key`. `ROOT/assignments/date=YYYY-MM-DD/*.parquet` holds
+//! the assignments made on that day: `experiment_id`, `unit_id`, `variant_id`, `assigned_at`. Instants are UTC unless
+//! they carry a zone. Only the days and columns that a request needs are read.
+
+mod columns;
+mod events;
+mod exposures;
+mod files;
+mod tally;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+
+use crate::domain::CohortRequest;
+
+use self::events::UnitSums;
+use self::exposures::Exposures;
+use self::files::{Folders, Table};
+use super::error::WarehouseError;
+use super::needs::{Needs, instant_of};
+use super::{Collected, Partition, Warehouse};
+
+/// A lake of Parquet files under one root folder.
+///
+/// A lake has no keys, so it may hold what a table could not. An event id that comes twice counts once. A unit's first
+/// assignment is its exposure; a later one to the same variant changes nothing; a second variant before the cohort
+/// closes leaves the unit out, counted as `multiple_exposed`.
+#[derive(Clone, Debug)]
+pub struct LakeWarehouse {
+    folders: Folders,
+}
+
+impl LakeWarehouse {
+    /// A lake that has the folders `events` and `assignments` under `root`.
+    pub fn open(root: PathBuf) -> Result<Self, WarehouseError> {
+        let folders = Folders::new(root);
+        folders.require(Table::Events)?;
+        folders.require(Table::Assignments)?;
+        Ok(Self { folders })
+    }
+}
+
+#[async_trait]
+impl Warehouse for LakeWarehouse {
+    async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError> {
+        let folders = self.folders.clone();
+        let doing = format!("looking at the lake's events of {date}");
+        on_worker(doing, move || {
+            let Some(day) = folders.day(Table::Events, date)? else { return Ok(None) };
+            let latest = events::latest(&day)?;
+            let rows = day.files.iter().map(|file| file.rows).sum();
+            Ok(Some(Partition { date, rows, latest_event_at: latest.and_then(instant_of) }))
+        })
+        .await
+    }
+
+    async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
+        let needs = Needs::of(request)?;
+        let folders = self.folders.clone();
+        let doing = format!("collecting experiment {:?} from the lake", needs.experiment);
+        on_worker(doing, move || collect(&folders, &needs)).await
+    }
+
+    fn describe(&self) -> String {
+        format!("Parquet lake {}", self.folders.root().display())
+    }
+}
+
+fn collect(folders: &Folders, needs: &Needs) -> Result<Collected, WarehouseError> {
+    if needs.spans.is_empty() {
+        return Collected::from_rows(needs, Vec::new());
+    }
+    let days = events::days(folders, needs)?;
+    let exposures = Exposures::read(folders, needs)?;
+    let sums: UnitSums = events::sum(&days, needs, &exposures)?;
+    Collected::from_rows(needs, tally::rows(needs, &exposures, &sums))
+}
+
+/// polars blocks its thread, so it must not run on one that serves other tasks.
+async fn on_worker<T: Send + 'static>(
+    doing: String,
+    work: impl FnOnce() -> Result<T, WarehouseError> + Send + 'static,
+) -> Result<T, WarehouseError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(WarehouseError::Query { doing, source: error.into() }),
+    }
+}

@@ -1,0 +1,67 @@
+//! The warehouse: where events and assignments lie, and the one query per experiment that turns them into moments.
+//!
+//! Raw rows never leave a warehouse. It answers with the sufficient statistics of each cohort, so that all reasoning
+//! happens elsewhere and on little data. This module must not know how the numbers are judged.
+
+mod cohort_rows;
+mod error;
+mod lake;
+mod needs;
+mod postgres;
+mod sql;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use polars::prelude::DataFrame;
+
+use crate::domain::CohortRequest;
+
+pub use error::WarehouseError;
+pub use lake::LakeWarehouse;
+pub use postgres::{PostgresSettings, PostgresWarehouse};
+
+/// A place that holds events and assignments and can sum over them.
+#[async_trait]
+pub trait Warehouse: Send + Sync {
+    /// What lies in the day partition of events of that UTC date; `None` if there is nothing at all.
+    async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError>;
+
+    /// The moments and the health of the cohorts asked for, from one pass over the events.
+    ///
+    /// A unit belongs to the cohort of its first assignment: the UTC date, and the epoch of the span that holds it.
+    /// Events count when the unit is theirs and `assigned_at <= timestamp < assigned_at + window`.
+    async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError>;
+
+    /// Where this warehouse is, for logs; holds no secret.
+    fn describe(&self) -> String;
+}
+
+/// The events of one UTC day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// The day.
+    pub date: Date,
+    /// How many events there are.
+    pub rows: u64,
+    /// When the latest of them happened; `None` if there are no rows.
+    pub latest_event_at: Option<Timestamp>,
+}
+
+/// What a warehouse answers to a [`CohortRequest`].
+#[derive(Clone, Debug)]
+pub struct Collected {
+    /// One row per cohort date, epoch, variant and metric that has at least one unit.
+    ///
+    /// Columns: `cohort_date` (Date), `epoch` (Int64), `variant_id`, `metric` (String), `n` (Int64: all exposed units,
+    /// those without events counting as zeros), `mean_y`, `m2_y`, `mean_d`, `m2_d`, `c_yd` (Float64). `m2` and `c` are
+    /// centred sums: Σ(y-ȳ)², Σ(d-d̄)², Σ(y-ȳ)(d-d̄). A mean has the constant denominator 1.
+    pub moments: DataFrame,
+    /// One row per cohort date, epoch and variant, with counts that say how far the moments may be trusted.
+    ///
+    /// Columns: `cohort_date`, `epoch`, `variant_id`, then as Int64 `units`; `events` (of the types in use, inside the
+    /// windows); `missing` (needed fields that were absent or null, summed over fields); `not_numbers` (needed fields
+    /// that held something else than a finite number); `multiple_exposed` (units left out because they were assigned
+    /// to more than one variant).
+    pub health: DataFrame,
+}

@@ -1,0 +1,232 @@
+//! What a request needs to read, each thing named once: event types, fields, per-unit sums, spans of exposure.
+//!
+//! Metrics share denominators and event types, so their needs are merged before a warehouse sees them: one pass over
+//! the events serves all metrics.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::{CohortRequest, Field, Measure, Value};
+
+use super::error::WarehouseError;
+
+/// An instant, or a length of time, in microseconds: the resolution that the warehouses keep.
+pub(crate) type Micros = i64;
+
+const DAY: Micros = 86_400_000_000;
+
+/// The merged needs of all metrics of a request. It owns what it names, so it may move to another thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Needs {
+    /// The name of the experiment, for messages.
+    pub experiment: String,
+    /// The key of the experiment.
+    pub experiment_id: sqlx::types::Uuid,
+    /// What the experiment randomises.
+    pub unit_type: String,
+    /// The event types in use, in order.
+    pub events: Vec<String>,
+    /// The fields in use, in order.
+    pub fields: Vec<Field>,
+    /// Which event type must carry which field, as places in `events` and `fields`.
+    pub readings: Vec<Reading>,
+    /// The per-unit sums in use, in the order in which the metrics name them.
+    pub sums: Vec<UnitSum>,
+    /// The metrics in the order of the request.
+    pub metrics: Vec<MetricNeed>,
+    /// The first cohort date.
+    pub from: Date,
+    /// The last cohort date, inclusive.
+    pub to: Date,
+    /// The spans that lie in the requested dates, clipped to them, in order of time and disjoint.
+    pub spans: Vec<Span>,
+    /// The first instant of the first cohort date.
+    pub exposed_from: Micros,
+    /// The first instant after the last cohort date.
+    pub exposed_to: Micros,
+    /// The first instant after the last window.
+    pub events_to: Micros,
+    /// The metric window.
+    pub window: Micros,
+    /// The earliest instant at which the experiment may have assigned a unit.
+    pub assigning_since: Micros,
+}
+
+/// A field that every event of a type should carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// Place in [`Needs::events`].
+    pub event: usize,
+    /// Place in [`Needs::fields`].
+    pub field: usize,
+}
+
+/// One sum per unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct UnitSum {
+    /// Place in [`Needs::events`].
+    pub event: usize,
+    /// What each event adds.
+    pub adds: Adds,
+}
+
+/// What an event adds to a sum; the numbers are places in [`Needs::fields`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Adds {
+    /// One.
+    One,
+    /// The field's number.
+    Number(usize),
+    /// One where the field's number exceeds the threshold.
+    OneAbove(usize, f64),
+}
+
+/// A metric as places in [`Needs::sums`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MetricNeed {
+    /// Its name.
+    pub name: String,
+    /// The sum above the line.
+    pub numerator: usize,
+    /// The sum below the line; a mean has none.
+    pub denominator: Option<usize>,
+}
+
+/// Exposures in `from..to` belong to `epoch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The epoch's number.
+    pub epoch: i64,
+    /// The first instant that counts.
+    pub from: Micros,
+    /// The first instant that counts no more.
+    pub to: Micros,
+}
+
+impl Needs {
+    /// The merged needs of a request, or why it cannot be met.
+    pub(crate) fn of(request: &CohortRequest<'_>) -> Result<Self, WarehouseError> {
+        let bad = |reason: String| WarehouseError::BadRequest { experiment: request.experiment.name.clone(), reason };
+        if request.from > request.to {
+            return Err(bad(format!("the first date {} lies after the last, {}", request.from, request.to)));
+        }
+        if request.window_days == 0 {
+            return Err(bad("a window of 0 days holds no event".to_owned()));
+        }
+        if let Some(other) = request.metrics.iter().find(|m| m.window_days != request.window_days) {
+            let (name, days, window) = (&other.name, other.window_days, request.window_days);
+            return Err(bad(format!("metric {name:?} has a window of {days} days among metrics of {window} days")));
+        }
+        let (exposed_from, exposed_to) = (micros(request.exposed_from()), micros(request.exposed_to()));
+        let spans = clipped_spans(request, exposed_from, exposed_to).map_err(bad)?;
+        let first_span = request.spans.iter().map(|span| micros(span.from)).min().unwrap_or(exposed_from);
+        let start = request.experiment.start_at.map_or(first_span, micros);
+        let mut needs = Needs {
+            experiment: request.experiment.name.clone(),
+            experiment_id: request.experiment.id.0,
+            unit_type: request.experiment.unit_type.clone(),
+            events: Vec::new(),
+            fields: Vec::new(),
+            readings: Vec::new(),
+            sums: Vec::new(),
+            metrics: Vec::new(),
+            from: request.from,
+            to: request.to,
+            spans,
+            exposed_from,
+            exposed_to,
+            events_to: micros(request.events_to()),
+            window: length(request.window()),
+            assigning_since: start.min(first_span),
+        };
+        needs.name_events_and_fields(request);
+        for metric in &request.metrics {
+            let numerator = needs.sum(metric.numerator());
+            let denominator = metric.denominator().map(|measure| needs.sum(measure));
+            needs.metrics.push(MetricNeed { name: metric.name.clone(), numerator, denominator });
+        }
+        Ok(needs)
+    }
+
+    /// The cohort that an exposure at that instant belongs to, if it is one of those asked for.
+    pub(crate) fn cohort_at(&self, instant: Micros) -> Option<(Date, i64)> {
+        let span = self.spans.iter().find(|span| (span.from..span.to).contains(&instant))?;
+        Some((date_of(instant)?, span.epoch))
+    }
+
+    /// The first instant after the windows of all units exposed on the same UTC date as that instant.
+    pub(crate) fn closes_at(&self, instant: Micros) -> Micros {
+        instant.div_euclid(DAY) * DAY + DAY + self.window
+    }
+
+    /// Sorted names first, so that equal requests make equal queries whatever the order of their metrics.
+    fn name_events_and_fields(&mut self, request: &CohortRequest<'_>) {
+        let measures = || request.metrics.iter().flat_map(|metric| metric.measures());
+        self.events = measures().map(|measure| measure.event.clone()).collect();
+        self.events.sort();
+        self.events.dedup();
+        self.fields = measures().filter_map(|measure| measure.value.field().cloned()).collect();
+        self.fields.sort();
+        self.fields.dedup();
+    }
+
+    /// The place of a measure's sum, added if it is new.
+    fn sum(&mut self, measure: &Measure) -> usize {
+        let event = self.events.partition_point(|name| *name < measure.event);
+        let mut place_of = |field: &Field| {
+            let field = self.fields.partition_point(|known| known < field);
+            let reading = Reading { event, field };
+            if !self.readings.contains(&reading) {
+                self.readings.push(reading);
+            }
+            field
+        };
+        let adds = match &measure.value {
+            Value::Count => Adds::One,
+            Value::Sum(field) => Adds::Number(place_of(field)),
+            Value::CountAbove(field, threshold) => Adds::OneAbove(place_of(field), *threshold),
+        };
+        let sum = UnitSum { event, adds };
+        self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
+            self.sums.push(sum);
+            self.sums.len() - 1
+        })
+    }
+}
+
+/// The request's spans within the requested dates, in order; overlapping ones would count a unit twice.
+fn clipped_spans(request: &CohortRequest<'_>, first: Micros, end: Micros) -> Result<Vec<Span>, String> {
+    let mut spans: Vec<Span> = request
+        .spans
+        .iter()
+        .map(|span| Span { epoch: span.epoch, from: micros(span.from).max(first), to: micros(span.to).min(end) })
+        .filter(|span| span.from < span.to)
+        .collect();
+    spans.sort_by_key(|span| span.from);
+    match spans.windows(2).find(|pair| pair[0].to > pair[1].from) {
+        Some(pair) => Err(format!("the spans of epochs {} and {} overlap", pair[0].epoch, pair[1].epoch)),
+        None => Ok(spans),
+    }
+}
+
+/// Microseconds since 1970, rounded up: an instant kept in whole microseconds is `>= t` exactly if it is `>= ceil(t)`.
+pub(crate) fn micros(instant: Timestamp) -> Micros {
+    // The calendar's ends, ±9999 years, are 3e17 microseconds: an i64 holds them.
+    -((-instant.as_nanosecond()).div_euclid(1_000)) as Micros
+}
+
+/// The instant of that many microseconds since 1970; `None` outside the calendar.
+pub(crate) fn instant_of(micros: Micros) -> Option<Timestamp> {
+    Timestamp::from_microsecond(micros).ok()
+}
+
+/// The UTC date of an instant; `None` outside the calendar.
+pub(crate) fn date_of(micros: Micros) -> Option<Date> {
+    Some(instant_of(micros)?.to_zoned(TimeZone::UTC).date())
+}
+
+/// A length of time in microseconds; windows are whole days, so nothing is rounded.
+fn length(duration: SignedDuration) -> Micros {
+    duration.as_secs() * 1_000_000
+}

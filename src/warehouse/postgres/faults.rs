@@ -1,0 +1,118 @@
+//! From the server's error codes to words that say what to do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::{PgPool, Row};
+
+use crate::warehouse::error::WarehouseError;
+
+/// What each table must have: column, accepted types, and those types in words.
+const TABLES: [(&str, &[(&str, &[&str], &str)]); 2] = [
+    (
+        "assignments",
+        &[
+            ("experiment_id", &["uuid"], "uuid"),
+            ("unit_id", TEXTS, "text"),
+            ("variant_id", &["uuid"], "uuid"),
+            ("assigned_at", &["timestamptz"], "timestamptz"),
+        ],
+    ),
+    (
+        "events",
+        &[
+            ("event_type", TEXTS, "text"),
+            ("unit_type", TEXTS, "text"),
+            ("unit_id", TEXTS, "text"),
+            ("timestamp", &["timestamptz"], "timestamptz"),
+            ("metrics", &["jsonb"], "jsonb"),
+            ("context", &["jsonb"], "jsonb"),
+            ("payload", &["jsonb"], "jsonb"),
+        ],
+    ),
+];
+
+const TEXTS: &[&str] = &["text", "varchar"];
+
+/// The columns of each table with their types.
+pub(super) type Columns = BTreeMap<String, Vec<(String, String)>>;
+
+/// Whether the query named something that is not there, or of another type.
+pub(super) fn concerns_schema(error: &sqlx::Error) -> bool {
+    // Undefined table, schema, column, function; type mismatch; and a result that does not decode.
+    let codes = ["42P01", "3F000", "42703", "42883", "42804", "42846", "42809"];
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| codes.contains(&code.as_ref())),
+        sqlx::Error::ColumnDecode { .. } => true,
+        _ => false,
+    }
+}
+
+/// The columns of the tables that the warehouse reads.
+pub(super) async fn columns(pool: &PgPool) -> Result<Columns, sqlx::Error> {
+    let mut columns = Columns::new();
+    for row in sqlx::query(include_str!("../../../queries/warehouse/columns.sql")).fetch_all(pool).await? {
+        columns.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
+    }
+    Ok(columns)
+}
+
+/// The first thing that the tables lack.
+pub(super) fn schema_fault(columns: &Columns) -> Option<WarehouseError> {
+    for (table, needed) in TABLES {
+        let Some(found) = columns.get(table) else {
+            return Some(WarehouseError::MissingTable {
+                table: format!("the table exp.{table}"),
+                advice: "check that the URL names the right database, that its migrations ran, and that the user may \
+                         see schema exp"
+                    .to_owned(),
+            });
+        };
+        for (column, types, in_words) in needed {
+            match found.iter().find(|(name, _)| name == column) {
+                None => {
+                    return Some(WarehouseError::MissingColumn {
+                        table: format!("the table exp.{table}"),
+                        column: (*column).to_owned(),
+                        needed_by: "the warehouse".to_owned(),
+                        found: found.iter().map(|(name, _)| name.clone()).collect(),
+                    });
+                }
+                Some((_, held)) if !types.contains(&held.as_str()) => {
+                    return Some(WarehouseError::WrongColumn {
+                        table: format!("exp.{table}"),
+                        column: (*column).to_owned(),
+                        expected: (*in_words).to_owned(),
+                        found: held.clone(),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    None
+}
+
+/// What the error means for the run.
+pub(super) fn in_words(error: sqlx::Error, doing: String, place: &str, timeout: Duration) -> WarehouseError {
+    let warehouse = place.to_owned();
+    let code = match &error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => "08006".to_owned(),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => "08001".to_owned(),
+        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
+        _ => String::new(),
+    };
+    match code.as_str() {
+        "57014" => WarehouseError::TimedOut { doing, timeout },
+        "42501" => WarehouseError::Forbidden { warehouse, doing, source: error.into() },
+        // Shutdown or restart of the server, too many connections, and no such database.
+        "57P01" | "57P02" | "57P03" | "53300" | "3D000" => {
+            WarehouseError::Unreachable { warehouse, source: error.into() }
+        }
+        // Connection lost, and login refused.
+        code if code.starts_with("08") || code.starts_with("28") => {
+            WarehouseError::Unreachable { warehouse, source: error.into() }
+        }
+        _ => WarehouseError::Query { doing, source: error.into() },
+    }
+}
