@@ -9,7 +9,7 @@ use super::ControlStore;
 use super::error::{ControlError, while_doing};
 use super::rows::text_of;
 use super::statement::{self, Statement};
-use crate::domain::{Experiment, ExperimentId, VariantId};
+use crate::domain::{ExperimentId, VariantId};
 
 /// Units that one transaction moves.
 const MOVE_BATCH: i64 = 10_000;
@@ -71,18 +71,17 @@ impl ControlStore {
     pub async fn log_event(
         &self,
         key: &str,
-        experiment: &Experiment,
-        variant: VariantId,
+        (experiment, unit_type, variant): (ExperimentId, &str, VariantId),
         event_type: &str,
         payload: &Value,
         now: Timestamp,
     ) -> Result<(), ControlError> {
-        let id = Uuid::new_v5(&experiment.id.0, key.as_bytes());
-        let context = json!([{ "experiment_id": experiment.id, "variant_id": variant }]);
+        let id = Uuid::new_v5(&experiment.0, key.as_bytes());
+        let context = json!([{ "experiment_id": experiment, "variant_id": variant }]);
         sqlx::query(statement::LOG_EVENT.sql(self.dialect))
             .bind(id.to_string())
             .bind(event_type)
-            .bind(experiment.unit_type.as_str())
+            .bind(unit_type)
             .bind(context.to_string())
             .bind(payload.to_string())
             .bind(text_of(now))

@@ -22,6 +22,7 @@ use crate::domain::{Experiment, ExperimentStatus, Policy, RolloutState, Share};
 use crate::evidence::{Assessment, DayState};
 
 pub use reason::{Finding, Reason};
+pub(crate) use reason::Rounded;
 pub use siblings::promote_at_most_one;
 
 /// What is to be done with one candidate.

@@ -1,0 +1,115 @@
+//! Evidence: the cohorts that closed since the last look are read once and kept; the others were kept before.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
+use jiff::civil::Date;
+
+use super::days::Days;
+use super::error::NightError;
+use super::{Mode, Night};
+use crate::apply::chain;
+use crate::control::ExperimentRecord;
+use crate::decide::Look;
+use crate::domain::{CohortRequest, ExperimentStatus, Metric, Policy, exposure_spans};
+use crate::evidence::{Cohort, MetricSet, closable_through, cohorts_from_frames};
+
+/// All closed cohorts of an experiment, and whether tonight brought a look at them.
+pub(super) struct Collected {
+    pub(super) cohorts: Vec<Cohort>,
+    pub(super) look: Look,
+}
+
+impl Night<'_> {
+    /// Closes what can be closed and loads the rest. A failed query or an incomplete day leaves the stored evidence.
+    pub(super) async fn collect(
+        &self,
+        record: &ExperimentRecord,
+        days: &mut Days<'_>,
+        mode: Mode,
+    ) -> Result<Collected, NightError> {
+        let experiment = &record.experiment;
+        let mut collected = Collected { cohorts: Vec::new(), look: Look::Fresh };
+        let Some(first) = record.epochs.first() else { return Ok(collected) };
+        let first_date = first.started_at.to_zoned(TimeZone::UTC).date();
+        let progress = self.control.load_progress(experiment.id).await?;
+        for set in MetricSet::group(self.metrics_of(self.config.policies.of(&experiment.name))) {
+            collected.cohorts.extend(self.control.load_cohorts(experiment.id, &set).await?);
+            if experiment.status != ExperimentStatus::Active {
+                continue;
+            }
+            let from = match progress.get(&set.digest) {
+                Some(through) => through.saturating_add(1.days()),
+                None => first_date,
+            };
+            let until = self.as_of.saturating_sub(i64::from(set.window_days).days());
+            days.look_at(from.min(self.as_of), self.as_of).await?;
+            if let Some((date, state)) = days.first_incomplete(from, self.as_of) {
+                collected.look = Look::Stale { date, state };
+            }
+            if from > until {
+                continue;
+            }
+            let closable = closable_through(from, self.as_of, set.window_days, |date| days.is_complete(date));
+            let Some(through) = closable else { continue };
+            match self.close(record, &set, from, through).await {
+                Ok(cohorts) => {
+                    if mode != Mode::Plan {
+                        self.control.save_cohorts(experiment.id, &set, &cohorts, through, self.now).await?;
+                    }
+                    collected.cohorts.extend(cohorts);
+                }
+                Err(CloseError::Query(why)) => collected.look = Look::QueryFailed { why },
+                Err(CloseError::Night(error)) => return Err(error),
+            }
+        }
+        Ok(collected)
+    }
+
+    /// Asks the warehouse for the cohorts of `from..=through`.
+    async fn close(
+        &self,
+        record: &ExperimentRecord,
+        set: &MetricSet,
+        from: Date,
+        through: Date,
+    ) -> Result<Vec<Cohort>, CloseError> {
+        let settle = self.config.settings.evidence.settle_minutes.unwrap_or(15);
+        let settle = SignedDuration::from_mins(i64::from(settle));
+        let mut request = CohortRequest {
+            experiment: &record.experiment,
+            metrics: set.metrics.iter().collect(),
+            window_days: set.window_days,
+            from,
+            to: through,
+            spans: Vec::new(),
+        };
+        request.spans = exposure_spans(&record.epochs, settle, set.window_days, request.exposed_to());
+        let answer = match self.warehouse.collect(&request).await {
+            Ok(answer) => answer,
+            Err(source) if source.is_outage() => {
+                return Err(CloseError::Night(NightError::Outage { warehouse: self.warehouse.describe(), source }));
+            }
+            Err(error) => {
+                tracing::error!(experiment = %record.experiment.name, "{}", chain(&error));
+                return Err(CloseError::Query(chain(&error)));
+            }
+        };
+        cohorts_from_frames(&answer.moments, &answer.health, set).map_err(|source| {
+            CloseError::Night(NightError::Frame { experiment: record.experiment.name.clone(), source })
+        })
+    }
+
+    /// The metrics that a policy names.
+    fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
+        let guarded = policy.guardrails.iter().map(|g| &g.metric);
+        let wanted = policy.success.metrics.iter().map(|s| &s.metric);
+        guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name))
+    }
+}
+
+enum CloseError {
+    /// This experiment's query failed; the others may go on.
+    Query(String),
+    /// More than that.
+    Night(NightError),
+}

@@ -1,0 +1,85 @@
+//! What can end a night, or one experiment's part of it.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+use crate::control::ControlError;
+use crate::evidence::FrameError;
+use crate::report::{NightReport, render_html};
+use crate::warehouse::WarehouseError;
+
+/// A fault of a night.
+#[derive(Debug, thiserror::Error)]
+pub enum NightError {
+    /// The day is not over.
+    #[error("as-of date {as_of} is not over (today is {today} in UTC); judge a day once it is complete")]
+    NotOver {
+        /// The date that was asked for.
+        as_of: Date,
+        /// Today.
+        today: Date,
+    },
+    /// A later night was decided already.
+    #[error("as-of date {as_of} lies before {last}, the last night that was decided; run for {last} or later")]
+    TooOld {
+        /// The date that was asked for.
+        as_of: Date,
+        /// The last decided night.
+        last: Date,
+    },
+    /// The control store.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The warehouse is out of reach.
+    #[error("the warehouse {warehouse} is out of reach")]
+    Outage {
+        /// Which warehouse.
+        warehouse: String,
+        /// Why.
+        source: WarehouseError,
+    },
+    /// The warehouse answered what it must not.
+    #[error("experiment {experiment}")]
+    Frame {
+        /// The experiment.
+        experiment: String,
+        /// What is wrong with the answer.
+        source: FrameError,
+    },
+    /// The report's page could not be written.
+    #[error("could not write the report {path}")]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl NightError {
+    /// Whether the other experiments cannot go on either.
+    pub(super) fn ends_the_night(&self) -> bool {
+        match self {
+            NightError::Control(ControlError::Conflict { .. } | ControlError::Row { .. }) => false,
+            NightError::Frame { .. } => false,
+            NightError::Control(_)
+            | NightError::NotOver { .. }
+            | NightError::TooOld { .. }
+            | NightError::Outage { .. }
+            | NightError::Page { .. } => true,
+        }
+    }
+}
+
+/// Writes the night's page into the reports folder; a repeated night writes the same page again.
+pub(super) fn write_page(folder: &Path, report: &NightReport) -> Result<(), NightError> {
+    let path = folder.join(format!("{}.html", report.as_of));
+    let write = || {
+        std::fs::create_dir_all(folder)?;
+        let unfinished = path.with_extension("html.tmp");
+        std::fs::write(&unfinished, render_html(report))?;
+        std::fs::rename(&unfinished, &path)
+    };
+    write().map_err(|source| NightError::Page { path: path.clone(), source })
+}

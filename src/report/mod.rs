@@ -1,0 +1,15 @@
+//! The night as data, and the mail made from it.
+//!
+//! A report is built once from what was recorded; mail, page and `--output json` show the same numbers and the same
+//! sentences. Nothing here decides, looks anything up or reads a clock.
+
+mod mail;
+mod night;
+mod view;
+
+pub use mail::{MailDraft, Readers, digest_mail};
+pub use night::{CandidateReport, ExperimentReport, NightReport, Standing};
+pub use view::{render_html, render_text};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! What happened in one night, as data.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::decide::{Decision, Outcome};
+use crate::domain::Share;
+use crate::evidence::Assessment;
+use crate::plan::Reallocation;
+
+/// One night.
+#[derive(Clone, Debug, Serialize)]
+pub struct NightReport {
+    /// The version of this structure, for machines that read it.
+    pub schema_version: u32,
+    /// The day that the evidence speaks about.
+    pub as_of: Date,
+    /// The run; none for a plan, which records nothing.
+    pub run: Option<Uuid>,
+    /// When the night ran.
+    pub at: Timestamp,
+    /// The experiments, in order of their names.
+    pub experiments: Vec<ExperimentReport>,
+    /// What earlier nights had left to do and is done now.
+    pub resumed: Vec<String>,
+    /// What is still to be done, with the error that keeps it from being done.
+    pub unfinished: Vec<String>,
+}
+
+/// What became of an experiment tonight.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "standing", rename_all = "snake_case")]
+pub enum Standing {
+    /// It was decided.
+    Decided,
+    /// This night was decided before, from the same evidence; nothing was done again.
+    AlreadyDecided,
+    /// It could not be evaluated or applied.
+    Failed {
+        /// The error, with its causes.
+        why: String,
+    },
+}
+
+/// One experiment's night.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExperimentReport {
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// Its candidates, by name.
+    pub candidates: Vec<CandidateReport>,
+    /// The allocations before and after; empty if they stay.
+    pub allocations: Vec<Reallocation>,
+    /// The follow-ups, as sentences, in the order of execution.
+    pub steps: Vec<String>,
+    /// That somebody else changed the split, if so.
+    pub outside_change: bool,
+}
+
+/// One candidate's night.
+#[derive(Clone, Debug, Serialize)]
+pub struct CandidateReport {
+    /// Its name.
+    pub name: String,
+    /// The decision's key; none for a plan.
+    pub decision_id: Option<Uuid>,
+    /// How often this night was decided before.
+    pub revision: i64,
+    /// Its share before.
+    pub share: Share,
+    /// The stage that it stands at, from 1, and how many there are.
+    pub stage: (usize, usize),
+    /// What was decided and why.
+    pub decision: Decision,
+    /// What the evidence shows.
+    pub assessment: Assessment,
+}
+
+impl NightReport {
+    /// How many candidates had that outcome.
+    pub fn count(&self, matches: impl Fn(&Outcome) -> bool) -> usize {
+        self.decided().filter(|candidate| matches(&candidate.decision.outcome)).count()
+    }
+
+    /// The candidates that were decided tonight.
+    pub fn decided(&self) -> impl Iterator<Item = &CandidateReport> {
+        let decided = self.experiments.iter().filter(|e| e.standing != Standing::AlreadyDecided);
+        decided.flat_map(|experiment| &experiment.candidates)
+    }
+
+    /// Whether something was decided, or failed, that was not known before.
+    pub fn is_news(&self) -> bool {
+        self.experiments.iter().any(|experiment| experiment.standing != Standing::AlreadyDecided)
+    }
+
+    /// Whether an experiment could not be evaluated or applied.
+    pub fn has_failures(&self) -> bool {
+        let failed = |e: &ExperimentReport| matches!(e.standing, Standing::Failed { .. });
+        let faulty = |c: &CandidateReport| c.decision.reasons.iter().any(|reason| reason.is_failure());
+        self.experiments.iter().any(|e| failed(e) || e.candidates.iter().any(faulty))
+    }
+
+    /// The night in a few words: `1 rolled back, 2 ramped, 3 held`.
+    pub fn summary(&self) -> String {
+        let counts = [
+            (self.count(|o| *o == Outcome::Rollback), "rolled back"),
+            (self.count(|o| *o == Outcome::Promote), "promoted"),
+            (self.count(|o| matches!(o, Outcome::Ramp { .. })), "ramped"),
+            (self.count(|o| *o == Outcome::Hold), "held"),
+            (self.experiments.iter().filter(|e| matches!(e.standing, Standing::Failed { .. })).count(), "failed"),
+        ];
+        let told: Vec<String> =
+            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        if told.is_empty() { "nothing new".to_owned() } else { told.join(", ") }
+    }
+}

@@ -1,0 +1,1 @@
+//! The report says the same in every form.
