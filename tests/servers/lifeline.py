@@ -8,6 +8,7 @@ to remember to stop one. Everything a server writes lies in one temporary folder
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -16,6 +17,10 @@ import sys
 import tempfile
 import threading
 import time
+
+
+released = threading.Event()
+asked = queue.SimpleQueue()
 
 
 class NotStarted(Exception):
@@ -27,16 +32,25 @@ def announce(**facts):
     print(json.dumps(facts), flush=True)
 
 
+def listen():
+    """Reads standard input from now on, so that its end is noticed at any time, also while a server is still starting."""
+
+    def read():
+        for line in sys.stdin:
+            asked.put(line.strip())
+        released.set()
+        asked.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+
+
+def commands():
+    """The lines of standard input, one by one, until the test process lets go."""
+    return iter(asked.get, None)
+
+
 def hold(still_running=lambda: True):
     """Returns when the test process lets go, or when the server has ended by itself."""
-    released = threading.Event()
-
-    def wait_for_the_end_of_input():
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        released.set()
-
-    threading.Thread(target=wait_for_the_end_of_input, daemon=True).start()
     while still_running() and not released.wait(0.2):
         pass
 
@@ -51,6 +65,7 @@ def folder(name):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    listen()
     path = tempfile.mkdtemp(prefix=f"rampkeeper-{name}-")
     try:
         yield path
@@ -82,6 +97,8 @@ def wait_until(ready, process, log, seconds):
     """Waits until `ready()` returns something true, and returns it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        if released.is_set():
+            raise NotStarted("the test process has gone")
         if process.poll() is not None:
             raise NotStarted(f"{process.args[0]} ended with {process.returncode}:\n{tail(log)}")
         answer = ready()

@@ -7,7 +7,6 @@ Each line that comes on standard input is a command, answered by one line: `cras
 `start` starts it again on the same port over the same data.
 """
 
-import json
 import os
 import pwd
 import signal
@@ -57,14 +56,9 @@ class Cluster:
         self.server = None
         if self.owner:
             os.chown(path, self.owner["user"], self.owner["group"])
-        made = subprocess.run(
-            [os.path.join(bin_dir, "initdb"), "-D", self.data, "-U", "postgres", "-A", "trust"]
-            + ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-            capture_output=True,
-            text=True,
-            cwd=path,
-            **self.owner,
-        )
+        command = [os.path.join(bin_dir, "initdb"), "-D", self.data, "-U", "postgres", "-A", "trust"]
+        command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        made = subprocess.run(command, capture_output=True, text=True, cwd=path, **self.owner)
         if made.returncode != 0:
             raise lifeline.NotStarted(f"initdb ended with {made.returncode}:\n{made.stdout}{made.stderr}")
         with open(os.path.join(self.data, "pg_hba.conf"), "w") as hba:
@@ -82,7 +76,7 @@ class Cluster:
                 lifeline.wait_until(self.ready, self.server, self.log, seconds=60)
             except lifeline.NotStarted:
                 self.crash()
-                if not remaining:
+                if not remaining or "could not bind" not in lifeline.tail(self.log):
                     raise
             else:
                 self.port = port
@@ -117,8 +111,8 @@ def main(bin_dir, *settings):
         try:
             cluster.start()
             lifeline.announce(port=cluster.port)
-            for line in sys.stdin:
-                print(json.dumps(cluster.obey(line.strip())), flush=True)
+            for command in lifeline.commands():
+                lifeline.announce(**cluster.obey(command))
         finally:
             if cluster.server:
                 cluster.crash()
