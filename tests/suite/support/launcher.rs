@@ -34,6 +34,8 @@ impl Launcher {
         let complaints = tempfile::tempfile().map_err(|cause| fault("make a file for its messages", cause))?;
         let stderr = complaints.try_clone().map_err(|cause| fault("share the file for its messages", cause))?;
         let mut child = Command::new(python()?)
+            // No compiled files beside the sources.
+            .arg("-B")
             .arg(path)
             .args(arguments)
             .stdin(Stdio::piped())
