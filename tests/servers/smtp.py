@@ -1,0 +1,190 @@
+"""A real mail server, on a free port of the loopback interface, which keeps what it accepts.
+
+    smtp.py [OPTIONS]
+
+Ready: {"port": 40123, "folder": "…", "ca": "…/ca.pem" or null}. Every accepted message is stored before it is answered, as
+`folder/NNNN.json`: the envelope, the message as it came, and the message as Python's own `email` package reads it. That reading
+is strict: a message with a defect is refused with 554, and the reply names it.
+"""
+
+import argparse
+import asyncio
+import datetime
+import email
+import email.errors
+import email.policy
+import ipaddress
+import json
+import os
+import ssl
+
+import lifeline
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+STRICT = email.policy.SMTP.clone(raise_on_defect=True)
+
+
+def options():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--starttls", action="store_true", help="offer STARTTLS, and take no mail without it")
+    parser.add_argument("--user", help="take mail only after AUTH as this user")
+    parser.add_argument("--password", default="")
+    parser.add_argument("--refuse", action="append", default=[], metavar="ADDRESS", help="answer 550 to this recipient")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="answer 451 to the first N messages")
+    parser.add_argument("--vanish", type=int, default=0, metavar="N", help="store the first N messages, but hang up unanswered")
+    return parser.parse_args()
+
+
+def make_certificates(path):
+    """An authority, and a certificate of it for this host: a client that knows the authority can check the server in earnest."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def certificate(name, key, issuer, issuer_key, extensions):
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = x509.CertificateBuilder(
+            subject_name=subject,
+            issuer_name=issuer or subject,
+            public_key=key.public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - datetime.timedelta(days=1),
+            not_valid_after=now + datetime.timedelta(days=7),
+        )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        return builder.sign(issuer_key, hashes.SHA256())
+
+    def write(name, *items):
+        target = os.path.join(path, name)
+        with open(target, "wb") as file:
+            file.write(b"".join(items))
+        return target
+
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca = certificate("Rampkeeper test authority", ca_key, None, ca_key, [x509.BasicConstraints(ca=True, path_length=0)])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    leaf = certificate(
+        "localhost",
+        key,
+        ca.subject,
+        ca_key,
+        [x509.BasicConstraints(ca=False, path_length=None), x509.SubjectAlternativeName(names)],
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return write("ca.pem", ca.public_bytes(pem)), write("server.pem", leaf.public_bytes(pem), private)
+
+
+def read(raw):
+    """What the message says: decoded headers in their order, the nesting of its parts, and every leaf part decoded."""
+    message = email.message_from_bytes(raw, policy=STRICT)
+    parts = []
+    for part in message.walk():
+        if part.is_multipart():
+            continue
+        content = part.get_payload(decode=True)
+        text = content.decode(part.get_content_charset("utf-8")) if part.get_content_maintype() == "text" else None
+        parts.append(
+            {
+                "content_type": part.get_content_type(),
+                "content_id": part["Content-ID"],
+                "file_name": part.get_filename(),
+                "text": text,
+                "hex": content.hex(),
+            }
+        )
+    headers = [[name, str(value)] for name, value in message.items()]
+    return {"headers": headers, "structure": [part.get_content_type() for part in message.walk()], "parts": parts}
+
+
+class Keeper:
+    """Answers the commands that matter here, and stores what it accepts."""
+
+    def __init__(self, path, wanted):
+        self.path = path
+        self.wanted = wanted
+        self.asked = 0
+        self.stored = 0
+
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if address in self.wanted.refuse:
+            return "550 5.1.1 No such mailbox here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        self.asked += 1
+        if self.asked <= self.wanted.busy:
+            return "451 4.3.2 Busy, try again later"
+        try:
+            said = read(envelope.original_content)
+        except (email.errors.MessageError, LookupError, ValueError) as error:
+            return " ".join(f"554 5.6.0 Malformed message: {type(error).__name__} {error}".split())
+        self.store(
+            {
+                "from": envelope.mail_from,
+                "to": envelope.rcpt_tos,
+                "tls": session.ssl is not None,
+                "user": session.auth_data.decode() if session.authenticated else None,
+                "raw": envelope.original_content.decode("utf-8", "replace"),
+                **said,
+            }
+        )
+        if self.stored <= self.wanted.vanish:
+            server.transport.abort()
+        return "250 2.0.0 Kept"
+
+    def store(self, mail):
+        """Under its final name only when complete: a reader never sees half a message."""
+        self.stored += 1
+        target = os.path.join(self.path, f"{self.stored:04}.json")
+        with open(target + ".part", "w") as file:
+            json.dump(mail, file)
+        os.rename(target + ".part", target)
+
+
+def authenticator(wanted):
+    """Accepts the one user. What it returns becomes the session's `auth_data`."""
+
+    def check(server, session, envelope, mechanism, data):
+        known = isinstance(data, LoginPassword) and data == LoginPassword(wanted.user.encode(), wanted.password.encode())
+        return AuthResult(success=known, handled=False, auth_data=data.login if known else None)
+
+    return check
+
+
+async def serve(path, wanted):
+    mails = os.path.join(path, "mails")
+    os.mkdir(mails)
+    tls = ca = None
+    if wanted.starttls:
+        ca, certificate = make_certificates(path)
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    keeper = Keeper(mails, wanted)
+
+    def session():
+        return SMTP(
+            keeper,
+            hostname="localhost",
+            tls_context=tls,
+            require_starttls=wanted.starttls,
+            authenticator=authenticator(wanted) if wanted.user else None,
+            auth_required=bool(wanted.user),
+            auth_require_tls=wanted.starttls,
+            enable_SMTPUTF8=True,
+        )
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+    lifeline.announce(port=server.sockets[0].getsockname()[1], folder=mails, ca=ca)
+    await asyncio.to_thread(lifeline.hold)
+    server.close()
+
+
+if __name__ == "__main__":
+    with lifeline.folder("smtp") as folder:
+        asyncio.run(serve(folder, options()))
