@@ -95,7 +95,7 @@ pub fn chi_square(strata: &[Split]) -> Result<ChiSquare, Insufficient> {
     Ok(ChiSquare { statistic, df, p: ln_p.exp(), log10_p: ln_p / std::f64::consts::LN_10 })
 }
 
-fn check_shares(observed: &[u64], planned: &[f64]) -> Result<(), Insufficient> {
+pub(crate) fn check_shares(observed: &[u64], planned: &[f64]) -> Result<(), Insufficient> {
     if observed.len() != planned.len() {
         let arms = observed.len() as f64;
         return Err(Insufficient::out_of_range("the number of observed arms", arms, "the number of planned shares"));
