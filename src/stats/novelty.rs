@@ -22,6 +22,8 @@ pub const FLAG_BELOW: f64 = 0.01;
 /// Cochran's Q.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Heterogeneity {
+    /// The inverse-variance mean that the parts are measured against; not an estimate to report.
+    pub mean: Contrast,
     /// The statistic.
     pub q: f64,
     /// Parts minus one.
@@ -51,7 +53,13 @@ pub fn heterogeneity(parts: &[Contrast]) -> Result<Heterogeneity, Insufficient> 
     let q = finite("Cochran's Q", q)?;
     let df = parts.len() as u64 - 1;
     let ln_p = tails::ln_chi_square_sf(q, df as f64);
-    Ok(Heterogeneity { q, df, p: ln_p.exp(), log10_p: ln_p / std::f64::consts::LN_10 })
+    Ok(Heterogeneity {
+        mean: Contrast { estimate: mean, variance: 1.0 / weight },
+        q,
+        df,
+        p: ln_p.exp(),
+        log10_p: ln_p / std::f64::consts::LN_10,
+    })
 }
 
 /// Early against late.
