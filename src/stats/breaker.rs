@@ -84,3 +84,44 @@ pub fn log_e(strata: &[Affected], better: Better) -> Result<f64, Insufficient> {
     // Divided by the weights' own sum: the mixture is a probability to the last digit.
     Ok(largest + (sum / mass).ln())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn affected(control: (u64, u64), candidate: (u64, u64)) -> Affected {
+        let of = |(n, x): (u64, u64)| Successes { n, x };
+        Affected { control: of(control), candidate: of(candidate) }
+    }
+
+    /// Under H0 each of x affected units falls to the candidate with its share: the mean of E over that law is exactly 1.
+    #[test]
+    fn its_mean_under_equal_rates_is_one() {
+        for (share, x) in [(0.1f64, 12u64), (0.5, 9), (0.25, 30)] {
+            let candidate = (1e6 * share) as u64;
+            let mut mean = 0.0;
+            let mut probability = (1.0 - share).powi(x as i32);
+            for k in 0..=x {
+                let table = affected((1_000_000 - candidate, x - k), (candidate, k));
+                mean += probability * log_e(&[table], Better::Lower).unwrap().exp();
+                probability *= (x - k) as f64 / (k + 1) as f64 * (share / (1.0 - share));
+            }
+            assert!((mean - 1.0).abs() < 1e-12, "{mean}");
+        }
+    }
+
+    #[test]
+    fn fourteen_crashes_to_none_break_at_equal_shares() {
+        let night = |t| log_e(&[affected((500, 0), (500, t))], Better::Lower).unwrap();
+        assert!(night(12) < -DEFAULT_ALPHA.ln() && night(14) > -DEFAULT_ALPHA.ln());
+        assert!(log_e(&[affected((500, 14), (500, 0))], Better::Lower).unwrap() < 0.0);
+        assert!(log_e(&[affected((500, 14), (500, 0))], Better::Higher).unwrap() > 6.9);
+    }
+
+    #[test]
+    fn no_events_are_no_evidence_and_no_units_are_none_either() {
+        assert!(log_e(&[affected((500, 0), (500, 0))], Better::Lower).unwrap().abs() < 1e-12);
+        assert_eq!(log_e(&[affected((500, 3), (0, 0))], Better::Lower), Err(Insufficient::NoUnits));
+        assert!(log_e(&[affected((5, 9), (5, 0))], Better::Lower).is_err());
+    }
+}

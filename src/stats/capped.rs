@@ -40,3 +40,24 @@ pub fn carried_by_one_unit(lift: f64, lift_without: f64) -> bool {
     let kept = lift_without / lift;
     lift != 0.0 && (kept < 0.5 || kept.is_nan())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_a_unit_out_undoes_adding_it() {
+        let others = Moments { n: 50, mean_y: 3.0, m2_y: 80.0, mean_d: 2.0, m2_d: 10.0, c_yd: 5.0 };
+        let unit = Moments { n: 1, mean_y: 900.0, mean_d: 4.0, ..Moments::EMPTY };
+        let back = without_unit(&others.merge(&unit), 900.0, 4.0);
+        assert!((back.mean_y - 3.0).abs() < 1e-12 && (back.m2_y - 80.0).abs() < 1e-6 && (back.c_yd - 5.0).abs() < 1e-9);
+        assert_eq!(without_unit(&unit, 900.0, 4.0), Moments::EMPTY);
+    }
+
+    #[test]
+    fn outliers_are_told_by_sign_and_share() {
+        assert!(sign_disagrees(0.1, -0.1) && !sign_disagrees(0.1, 0.3) && sign_disagrees(f64::NAN, 0.3));
+        assert!(carried_by_one_unit(0.10, 0.04) && carried_by_one_unit(0.10, -0.02));
+        assert!(!carried_by_one_unit(0.10, 0.08) && carried_by_one_unit(0.1, f64::NAN));
+    }
+}

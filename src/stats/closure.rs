@@ -6,7 +6,7 @@
 //!
 //! Assumes: e-values at one and the same night; a maximum over nights is not one. Not-a-number counts as E = 1.
 //!
-//! Reference: Wang & Ramdas 2022, section 4; Vovk & Wang 2021, section 4 and algorithm 1; statistics.md section 7.
+//! Reference: Wang & Ramdas 2022, section 4 (~); Vovk & Wang 2021, section 4 (~); statistics.md section 7.
 
 use std::f64::consts::LN_10;
 

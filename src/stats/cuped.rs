@@ -10,7 +10,7 @@
 //! Fails: covariates that the candidate can touch (bias); a correlation ρ saves 1 − ρ² of the variance, so a weak one is not worth
 //! its trouble.
 //!
-//! Reference: Deng, Xu, Kohavi & Walker 2013, eqs. 3–5 and section 3.3; statistics.md 1.7.
+//! Reference: Deng, Xu, Kohavi & Walker 2013, eqs. 3–5 (~) and section 3.3 (~); statistics.md 1.7.
 
 use serde::{Deserialize, Serialize};
 
@@ -143,4 +143,24 @@ pub fn adjust_ratio(data: &RatioWithCovariate, theta: f64, centre: f64, arm: Arm
 /// `DenominatorNearZero` or `NonFinite`.
 pub fn covariate_ratio(control: &RatioWithCovariate, candidate: &RatioWithCovariate) -> Result<f64, Insufficient> {
     control.merge(candidate).linearise(Arm::Control).map(|linear| linear.covariate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frozen_theta_shrinks_the_variance_and_not_the_effect() {
+        // y = x + noise, correlation √½; the candidate adds 1 to every y.
+        let arm = |shift: f64| {
+            WithCovariate(Moments { n: 101, mean_y: 5.0 + shift, m2_y: 200.0, mean_d: 5.0, m2_d: 100.0, c_yd: 100.0 })
+        };
+        let theta = theta_within(&arm(0.0), &arm(1.0)).unwrap();
+        assert_eq!(theta, 1.0);
+        let (control, candidate) = (adjust(&arm(0.0), theta, 5.0), adjust(&arm(1.0), theta, 5.0));
+        assert_eq!(candidate.mean_y - control.mean_y, 1.0);
+        assert_eq!(control.m2_y, 100.0);
+        let constant = WithCovariate(Moments { m2_d: 0.0, c_yd: 0.0, ..arm(0.0).0 });
+        assert!(super::theta(&constant, &constant).is_err());
+    }
 }

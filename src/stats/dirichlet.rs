@@ -11,7 +11,7 @@
 //! Stirling's formula everything large cancels on paper: with r_a = (n_a − Nθ_a)/(θ_a(κ + N)),
 //! ln BF = (κ + N) Σ θ_a h(r_a) − ½ Σ ln(1 + r_a) − ½(k − 1) ln((κ + N)/κ) + Stirling remainders, h(r) = (1 + r)ln(1 + r) − r.
 //!
-//! Reference: Lindon & Malek 2022, eqs. 5–7; statistics.md section 5 and 9.
+//! Reference: Lindon & Malek 2022, eqs. 5–7 (~); statistics.md section 5 and 9.
 
 use super::insufficient::{Insufficient, positive};
 use super::srm::Split;
@@ -41,6 +41,9 @@ pub fn sequential_p(log_bayes_factors: &[f64]) -> f64 {
 
 fn of_epoch(Split { observed, planned }: &Split, kappa: f64) -> f64 {
     let units: f64 = observed.iter().map(|&count| count as f64).sum();
+    if units == 0.0 {
+        return 0.0;
+    }
     let share_sum: f64 = planned.iter().sum();
     let after = kappa + units;
     let (mut arms, mut log_bf) = (0.0, 0.0);
@@ -82,4 +85,37 @@ fn remainder(x: f64) -> f64 {
     }
     let b = 1.0 / (x * x);
     (1.0 / 12.0 - b * (1.0 / 360.0 - b * (1.0 / 1260.0 - b * (1.0 / 1680.0 - b / 1188.0)))) / x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_mean_under_the_plan_is_one() {
+        let (n, theta) = (40u64, 0.3f64);
+        let mut probability = (1.0 - theta).powi(n as i32);
+        let mut mean = 0.0;
+        for k in 0..=n {
+            let split = Split { observed: vec![n - k, k], planned: vec![1.0 - theta, theta] };
+            mean += probability * log_bayes_factor(&[split], 5.0).unwrap().exp();
+            probability *= (n - k) as f64 / (k + 1) as f64 * (theta / (1.0 - theta));
+        }
+        assert!((mean - 1.0).abs() < 1e-12, "{mean}");
+    }
+
+    /// By log-gamma functions with 30 digits.
+    #[test]
+    fn a_billion_units_keep_nine_digits() {
+        let split = Split { observed: vec![1_000_000_000, 1_000_100_000], planned: vec![0.5, 0.5] };
+        let got = log_bayes_factor(&[split], DEFAULT_CONCENTRATION).unwrap();
+        assert!((got + 3.603_226_312_030_39).abs() < 1e-9, "{got}");
+    }
+
+    #[test]
+    fn an_arm_planned_at_nothing_must_stay_empty() {
+        let split = |x| [Split { observed: vec![5, x], planned: vec![1.0, 0.0] }];
+        assert_eq!(log_bayes_factor(&split(0), 10.0), Ok(0.0));
+        assert_eq!(log_bayes_factor(&split(1), 10.0), Ok(f64::MAX));
+    }
 }

@@ -38,3 +38,18 @@ pub fn none_exceeds(units: u64, level: f64) -> Result<f64, Insufficient> {
     }
     Ok(units as f64 * level.ln())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ceiling_on_p99_is_a_ceiling_on_the_rate_above_it() {
+        let rate = |mean: f64| Estimate { mean, variance: 1e-8, n: 10_000 };
+        assert!(ceiling(&rate(0.012), 0.99).unwrap().z() > 19.9);
+        assert!(ceiling(&rate(0.008), 0.99).unwrap().z() < -19.9);
+        assert!(ceiling(&rate(0.008), 1.0).is_err());
+        // The rule of three: none in 300 units shows a rate below 1 %.
+        assert!(none_exceeds(300, 0.99).unwrap() < 0.05f64.ln() && none_exceeds(298, 0.99).unwrap() > 0.05f64.ln());
+    }
+}

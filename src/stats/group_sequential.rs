@@ -228,3 +228,57 @@ impl Step {
         if e.abs() > 39.0 { 0.0 } else { self.now * ONE_OVER_SQRT_2PI * (-0.5 * e * e).exp() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFORMATION: [f64; 8] = [0.1, 0.3, 0.5, 1.0, 1.6, 2.0, 2.7, 3.0];
+
+    fn eighths() -> Vec<f64> {
+        (1..=8).map(|k| f64::from(k) / 8.0).collect()
+    }
+
+    #[test]
+    fn the_bounds_spend_exactly_their_level() {
+        for spending in [Spending::OBrienFleming, Spending::Pocock, Spending::Power(2.0)] {
+            let bounds = bounds(spending, 0.05, &INFORMATION, &eighths()).unwrap();
+            let crossed = crossing(&bounds, &INFORMATION, 0.0).unwrap();
+            for (crossed, t) in crossed.iter().zip(eighths()) {
+                assert!((crossed - spending.spent(0.05, t)).abs() < 1e-11, "{crossed} at {t}");
+            }
+        }
+    }
+
+    /// With one look it is the z test; its power is known.
+    #[test]
+    fn power_is_that_of_the_z_test_for_a_single_look() {
+        let bound = bounds(Spending::Pocock, 0.025, &[4.0], &[1.0]).unwrap();
+        assert!((bound[0] - 1.959_963_984_540_054).abs() < 1e-9);
+        let power = crossing(&bound, &[4.0], 1.5).unwrap()[0];
+        assert!((power - normal::sf(bound[0] - 3.0)).abs() < 1e-12);
+        let strong = crossing(&bounds(Spending::Pocock, 0.05, &INFORMATION, &eighths()).unwrap(), &INFORMATION, 30.0);
+        assert!((strong.unwrap()[7] - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_night_without_new_information_is_no_look_and_its_alpha_carries() {
+        let mut test = GroupSequential::new(Spending::Pocock, 0.05).unwrap();
+        let first = test.look(1.0, 0.25);
+        assert_eq!(test.look(1.0, 0.5), f64::INFINITY);
+        assert_eq!(test.look(0.9, 0.5), f64::INFINITY);
+        assert_eq!(test.look(f64::NAN, 0.5), f64::INFINITY);
+        let second = test.look(2.0, 0.75);
+        let direct = bounds(Spending::Pocock, 0.05, &[1.0, 2.0], &[0.25, 0.75]).unwrap();
+        assert_eq!(vec![first, second], direct);
+    }
+
+    #[test]
+    fn beyond_the_plan_there_is_no_alpha() {
+        let looks = bounds(Spending::OBrienFleming, 0.05, &[1.0, 2.0, 3.0], &[0.5, 1.0, 1.5]).unwrap();
+        assert!(looks[1].is_finite() && looks[2] == f64::INFINITY);
+        let early = bounds(Spending::OBrienFleming, 0.001, &[1.0, 1000.0], &[0.001, 1.0]).unwrap();
+        assert_eq!(early[0], f64::INFINITY);
+        assert!((early[1] - normal::upper_quantile(0.001)).abs() < 1e-9);
+    }
+}

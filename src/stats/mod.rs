@@ -4,6 +4,9 @@
 //! estimates, what it assumes, how it fails, and where it is written down. Input that cannot carry an answer gives
 //! [`Insufficient`] with the reason: never a pass, never a breach, never a panic.
 //!
+//! References name the paper and, where one number says it all, its equation; (~) marks a number that was taken from other
+//! works that quote it. "statistics.md" is the project's own derivation, whose formulas these files implement.
+//!
 //! The way of a guardrail: per-stratum [`Moments`] → [`overlap`] → [`Arms`] → [`harm`], [`inside_margin`] → a [`Contrast`]
 //! → [`log_e_one_sided`] over all nights, [`fieller`] for the picture.
 

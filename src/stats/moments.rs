@@ -4,7 +4,7 @@
 //! A mean per unit is the special case d = 1. Centred sums, not raw ones: a sum of squares minus a squared sum loses
 //! every digit once mean²/variance passes 1e12, while these keep them.
 //!
-//! Reference: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1 (pairwise update).
+//! Reference: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1 (~) (pairwise update).
 
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,12 @@ impl Moments {
 
     fn per_degree(&self, sum: f64) -> f64 {
         if self.n < 2 { 0.0 } else { sum / (self.n - 1) as f64 }
+    }
+
+    /// ȳ/d̄, or 0 where that is no number: a point of reference, not an estimate.
+    pub(crate) fn level(&self) -> f64 {
+        let level = self.mean_y / self.mean_d;
+        if level.is_finite() { level } else { 0.0 }
     }
 
     /// Refuses moments that no set of units can have.

@@ -9,7 +9,7 @@
 //!
 //! Assumes: one stratum, one look, counts of ten or more. Fails: peeking.
 //!
-//! Reference: Farrington & Manning 1990, eq. 2 and appendix; Miettinen & Nurminen 1985; statistics.md 1.2 and 2.3.
+//! Reference: Farrington & Manning 1990, eq. 2 (~) and appendix; Miettinen & Nurminen 1985; statistics.md 1.2 and 2.3.
 
 use serde::{Deserialize, Serialize};
 

@@ -82,3 +82,24 @@ pub fn novelty(early: &Contrast, late: &Contrast) -> Result<Novelty, Insufficien
     let flagged = heterogeneity.p < FLAG_BELOW;
     Ok(Novelty { heterogeneity, flagged, fading: flagged && late.estimate < early.estimate })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fading_effects_are_told_from_noise() {
+        let part = |estimate, variance| Contrast { estimate, variance };
+        let steady = novelty(&part(0.05, 1e-4), &part(0.01, 2e-4)).unwrap();
+        // By scipy.
+        assert!((steady.heterogeneity.q - 5.333_333_333_333_333).abs() < 1e-12);
+        assert!((steady.heterogeneity.p - 0.020_921_335_337_794_035).abs() < 1e-12);
+        assert!(!steady.flagged && !steady.fading);
+        let fading = novelty(&part(0.08, 1e-4), &part(-0.01, 1e-4)).unwrap();
+        assert!(fading.flagged && fading.fading);
+        let growing = novelty(&part(-0.01, 1e-4), &part(0.08, 1e-4)).unwrap();
+        assert!(growing.flagged && !growing.fading);
+        assert!(novelty(&part(0.1, 0.0), &part(0.1, 1.0)).is_err());
+        assert!(heterogeneity(&[part(0.1, 1.0)]).is_err());
+    }
+}

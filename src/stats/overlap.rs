@@ -107,6 +107,9 @@ pub fn overlap(strata: &[Stratum]) -> Result<Arms, Insufficient> {
         stratum.control.check(Arm::Control)?;
         stratum.candidate.check(Arm::Candidate)?;
         if stratum.is_usable() {
+            if total.weight == 0.0 {
+                total.anchor = stratum.control.level();
+            }
             total.add(stratum);
         }
     }
@@ -145,6 +148,9 @@ pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Vec<Stratum> {
 /// Weighted sums over the usable strata.
 #[derive(Default)]
 struct Totals {
+    /// A level near both arms'. Sums are taken of the distance from it, so that arms at 1e9 that differ by 1 keep the
+    /// digits of their difference.
+    anchor: f64,
     weight: f64,
     control: ArmTotals,
     candidate: ArmTotals,
@@ -153,7 +159,9 @@ struct Totals {
 #[derive(Default)]
 struct ArmTotals {
     n: u64,
+    /// Σ w(ȳ − anchor·d̄).
     y: f64,
+    /// Σ w·d̄.
     d: f64,
 }
 
@@ -161,15 +169,15 @@ impl Totals {
     fn add(&mut self, stratum: &Stratum) {
         let weight = stratum.weight();
         self.weight += weight;
-        self.control.add(&stratum.control, weight);
-        self.candidate.add(&stratum.candidate, weight);
+        self.control.add(&stratum.control, weight, self.anchor);
+        self.candidate.add(&stratum.candidate, weight, self.anchor);
     }
 }
 
 impl ArmTotals {
-    fn add(&mut self, moments: &Moments, weight: f64) {
+    fn add(&mut self, moments: &Moments, weight: f64, anchor: f64) {
         self.n = self.n.saturating_add(moments.n);
-        self.y += weight * moments.mean_y;
+        self.y += weight * (moments.mean_y - anchor * moments.mean_d);
         self.d += weight * moments.mean_d;
     }
 }
@@ -188,7 +196,7 @@ fn arm_estimate(
         return Err(Insufficient::DenominatorNearZero { arm });
     }
     // Σ w·ȳ / Σ w·d̄: the weights' sum cancels, and d̄ = 1 makes it a weighted mean.
-    let mean = sums.y / sums.d;
+    let mean = total.anchor + sums.y / sums.d;
     let (mut residual, mut denominator) = (0.0, 0.0);
     for stratum in strata.iter().filter(|s| s.is_usable()) {
         let (moments, share) = (pick(stratum), stratum.weight() / total.weight);

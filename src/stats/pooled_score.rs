@@ -64,10 +64,12 @@ pub fn harm_by_score(strata: &[Stratum], better: Better) -> Result<Contrast, Ins
 }
 
 fn weighted(strata: &[Stratum]) -> impl Iterator<Item = (Stratum, f64)> + '_ {
-    strata.iter().filter(|s| s.control.n > 0 && s.candidate.n > 0 && s.control.n + s.candidate.n > 2).map(|s| {
-        let (c, t) = (s.control.n as f64, s.candidate.n as f64);
-        (*s, c * (t / (c + t)))
-    })
+    strata.iter().filter(|s| s.control.n > 0 && s.candidate.n > 0 && s.control.n.saturating_add(s.candidate.n) > 2).map(
+        |s| {
+            let (c, t) = (s.control.n as f64, s.candidate.n as f64);
+            (*s, c * (t / (c + t)))
+        },
+    )
 }
 
 /// Units that contribute, as each arm expects them under "no difference".

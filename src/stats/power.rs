@@ -9,7 +9,7 @@
 //!
 //! Assumes: a guessed variance; equal in both arms. Fails: post-hoc power from the observed effect says nothing new.
 //!
-//! Reference: Chow, Shao & Wang 2008, eqs. 3.2.2–3.2.4; Johnson, Kotz & Balakrishnan 1995, chapter 31 (noncentral t); statistics.md
+//! Reference: Chow, Shao & Wang 2008, section 3.2 (~); Johnson, Kotz & Balakrishnan 1995, chapter 31 (noncentral t); statistics.md
 //! section 10.
 
 use serde::{Deserialize, Serialize};
@@ -200,4 +200,29 @@ fn power_student(design: &Design, n: f64, effect: f64) -> f64 {
     };
     let mass = quadrature::integrate(low, high, 24, density);
     quadrature::integrate(low, high, 24, |s| density(s) * beyond(s)) / mass
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DESIGN: Design = Design { alpha: 0.05, two_sided: false, power: 0.8, ratio: 1.0 };
+
+    #[test]
+    fn size_power_and_effect_are_one_relation() {
+        let n = control_units(&DESIGN, 9.0, 0.05).unwrap();
+        assert!((power_of(&DESIGN, n, 9.0, 0.05).unwrap() - 0.8).abs() < 1e-12);
+        assert!((detectable(&DESIGN, n, 9.0).unwrap() - 0.05).abs() < 1e-14);
+    }
+
+    #[test]
+    fn days_left_count_information() {
+        // Both arms' means with variance 9 per unit: 1/V = n/18 for n units per arm.
+        let n = control_units(&DESIGN, 9.0, 0.05).unwrap();
+        let days = |now| days_left(&DESIGN, Inflation::Fixed, 0.05, now / 18.0, 1000.0 / 18.0).unwrap();
+        assert_eq!(days(0.0), (n / 1000.0).ceil());
+        assert_eq!(days(n + 1.0), 0.0);
+        assert!(days_left(&DESIGN, Inflation::Fixed, 0.05, 0.0, 0.0).is_err());
+        assert!(control_units(&DESIGN, 1.0, 0.0).is_err());
+    }
 }

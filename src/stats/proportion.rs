@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::fieller::Interval;
 use super::insufficient::{Arm, Insufficient, open_unit};
+use super::moments::Moments;
 use super::normal;
+
+/// Beyond this, counts are no longer exact as floating-point numbers.
+const MAX_UNITS: u64 = 1 << 53;
 
 /// Units and how many of them succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,9 +34,23 @@ impl Successes {
         self.x as f64 / self.n as f64
     }
 
+    /// The counts behind a metric whose values are all 0 or 1; `None` if its moments are not those of such a metric.
+    pub fn from_moments(moments: &Moments) -> Option<Self> {
+        let n = moments.n as f64;
+        let x = (moments.mean_y * n).round();
+        let is_per_unit = moments.mean_d == 1.0 && moments.m2_d == 0.0;
+        let is_count = (moments.mean_y * n - x).abs() <= 1e-6 * (1.0 + x.abs()).min(1e3) && (0.0..=n).contains(&x);
+        let spread = x * (n - x) / n;
+        (moments.n > 0 && is_per_unit && is_count && (moments.m2_y - spread).abs() <= 1e-9 * (1.0 + spread))
+            .then_some(Successes { n: moments.n, x: x as u64 })
+    }
+
     pub(crate) fn check(&self, arm: Arm) -> Result<(), Insufficient> {
         if self.n == 0 {
             return Err(Insufficient::NoUnits);
+        }
+        if self.n > MAX_UNITS {
+            return Err(Insufficient::out_of_range("the number of units", self.n as f64, "at most 2^53"));
         }
         if self.x > self.n {
             let what = match arm {

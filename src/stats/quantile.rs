@@ -181,3 +181,30 @@ fn binomial_ranks(n: usize, p: f64, tail: f64) -> (usize, usize) {
 pub fn multiplier(confidence: f64) -> f64 {
     normal::upper_quantile(0.5 * (1.0 - confidence))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_gives_the_quantile_of_its_events() {
+        let (edges, counts) = ([0.0, 10.0, 20.0, 40.0], [50, 30, 20]);
+        assert_eq!(of_histogram(&edges, &counts, 0.5), Ok(10.0));
+        assert_eq!(of_histogram(&edges, &counts, 0.9), Ok(30.0));
+        assert_eq!(of_histogram(&edges, &[0, 0, 0], 0.5), Err(Insufficient::NoUnits));
+        assert!(of_histogram(&edges, &[1, 2], 0.5).is_err());
+        assert!(of_histogram(&[0.0, f64::NAN, 1.0], &[1, 2], 0.5).is_err());
+    }
+
+    #[test]
+    fn levels_beyond_the_data_leave_an_interval_open() {
+        let values: Vec<f64> = (1..=20).map(f64::from).collect();
+        let at = |p| of_sorted(&values, p);
+        let top = outer(at, 0.99, 0.05, 1.96).unwrap();
+        assert_eq!(top.interval.high, f64::INFINITY);
+        assert!(top.standard_error.is_infinite());
+        assert_eq!(exact_interval(&values, 0.99, 0.95).unwrap().high, f64::INFINITY);
+        assert_eq!(of_sorted(&[], 0.5), Err(Insufficient::NoUnits));
+        assert!(of_sorted(&values, 1.5).is_err() && of_sorted(&values, f64::NAN).is_err());
+    }
+}

@@ -38,6 +38,7 @@ impl Spending {
             Spending::Pocock => alpha * (std::f64::consts::E * t - t).ln_1p(),
             Spending::Power(rho) => alpha * t.powf(*rho),
         };
-        spent.min(alpha)
+        // A power below or at zero, or no number, spends nothing rather than everything.
+        if spent.is_nan() || matches!(self, Spending::Power(rho) if *rho <= 0.0) { 0.0 } else { spent.min(alpha) }
     }
 }
