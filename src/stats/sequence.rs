@@ -36,9 +36,11 @@ pub fn one_sided_multiplier(u: f64, alpha: f64) -> f64 {
     let target = -alpha.ln() + 0.5 * u.ln_1p() - LN_2;
     let mut y = closed_form_y(u, alpha);
     for _ in 0..60 {
-        let step = (0.5 * y * y + normal::ln_cdf(y) - target) / (y + normal::pdf(y) / normal::cdf(y));
+        let beyond = normal::sf(y);
+        let step = (0.5 * y * y + (-beyond).ln_1p() - target) / (y + normal::pdf(y) / (1.0 - beyond));
         y -= step;
-        if step.abs() <= 1e-15 * y.abs() {
+        // Quadratic convergence: the error after this step is of the order of its square.
+        if step.abs() <= 1e-9 * y.abs() {
             break;
         }
     }
@@ -65,7 +67,7 @@ pub fn optimal_information(alpha: f64) -> f64 {
         // Newton on the convex u − ln(1 + u), from any u > 0.
         let step = (u - u.ln_1p() - target) * (1.0 + u) / u;
         u = (u - step).max(0.5 * u);
-        if step.abs() <= 1e-15 * u {
+        if step.abs() <= 1e-9 * u {
             break;
         }
     }

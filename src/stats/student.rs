@@ -69,7 +69,8 @@ pub fn upper_quantile(p: f64, df: f64) -> f64 {
         let hazard = (ln_constant(df) - 0.5 * w * w - ln_tail).exp() * stretch(w * w / df);
         let step = (ln_tail - target) / hazard;
         w = (w + step).max(0.0);
-        if step.abs() <= 4e-16 * (1.0 + w) {
+        // Quadratic convergence: the error after this step is of the order of its square.
+        if step.abs() <= 1e-9 * (1.0 + w) {
             break;
         }
     }
