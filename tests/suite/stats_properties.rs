@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use rampkeeper::stats::breaker::{self, Affected};
 use rampkeeper::stats::proportion::Successes;
 use rampkeeper::stats::{
-    Arms, Better, Contrast, Estimate, Insufficient, Moments, Stratum, against_limit, average_e, better_than_control,
-    exact, fieller, harm, harm_by_score, inside_margin, lift, log_e_one_sided, log_e_two_sided, merge_small,
-    one_sided_multiplier, one_sided_multiplier_closed, overlap, two_sided_multiplier,
+    Arms, Better, Contrast, Estimate, Insufficient, Interval, Moments, Stratum, against_limit, average_e,
+    better_than_control, exact, fieller, harm, harm_by_score, inside_margin, lift, log_e_one_sided, log_e_two_sided,
+    merge_small, one_sided_multiplier, one_sided_multiplier_closed, overlap, two_sided_multiplier,
 };
 
 /// The moments of values, one by one: the merge under test, from single units.
@@ -254,4 +254,23 @@ fn two_arms_of_zeros_are_no_evidence() {
     assert!(matches!(harm_by_score(&[stratum], Better::Higher), Err(Insufficient::ZeroVariance { .. })));
     let rare = Stratum { control: Moments::of_successes(5000, 6), candidate: Moments::of_successes(5000, 0) };
     assert!(matches!(harm_by_score(&[rare], Better::Higher), Err(Insufficient::TooFewEvents { .. })));
+}
+
+#[test]
+fn what_is_stored_is_what_is_read() {
+    let round_trip =
+        |interval: Interval| -> Interval { serde_json::from_str(&serde_json::to_string(&interval).unwrap()).unwrap() };
+    for interval in [Interval::UNBOUNDED, Interval { low: -0.0123456789012345, high: f64::INFINITY }] {
+        assert_eq!(round_trip(interval), interval);
+    }
+    let bad = Moments::of_units(9, f64::NAN, 1.0);
+    let reasons = [
+        overlap(&[]).unwrap_err(),
+        overlap(&[Stratum { control: bad, candidate: bad }]).unwrap_err(),
+        exact::harm_ln_p(&[(Successes { n: 5, x: 9 }, Successes { n: 5, x: 1 })], Better::Higher).unwrap_err(),
+    ];
+    for reason in reasons {
+        let text = serde_json::to_string(&reason).unwrap();
+        assert_eq!(serde_json::from_str::<Insufficient>(&text).unwrap(), reason, "{text}");
+    }
 }
