@@ -7,7 +7,7 @@
 //! Assumes: arms independent, estimates near normal (≥ 1000 units per arm before the first look).
 //!
 //! Fails: relative margins when the control's mean is not separated from zero; constant arms (variance 0), which need
-//! the exact tests of [`super::binary`].
+//! the score test of [`super::harm_by_score`] or the exact ones.
 //!
 //! Reference: statistics.md 2.3 and 2.4; Fieller 1954; Farrington & Manning 1990 for the form with r ≠ 1.
 

@@ -94,3 +94,44 @@ pub fn log10_always_valid_p(log_es: &[f64]) -> f64 {
 fn largest_evidence(log_es: &[f64]) -> f64 {
     log_es.iter().copied().filter(|e| !e.is_nan()).fold(0.0, f64::max)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::quadrature;
+
+    /// Under ψ = 0 the mean of E over its own law is 1, at every amount of information.
+    #[test]
+    fn the_mean_under_the_null_is_one() {
+        for tau in [0.1, 1.0, 3.0] {
+            let mean = |log_e: fn(&Contrast, f64) -> f64| {
+                quadrature::integrate(-35.0, 35.0, 140, |z| {
+                    normal::pdf(z) * log_e(&Contrast { estimate: z, variance: 1.0 }, tau).exp()
+                })
+            };
+            assert!((mean(log_e_two_sided) - 1.0).abs() < 1e-10);
+            assert!((mean(log_e_one_sided) - 1.0).abs() < 1e-10);
+        }
+    }
+
+    #[test]
+    fn what_carries_no_information_is_no_evidence() {
+        let contrast = |estimate, variance| Contrast { estimate, variance };
+        for bad in [contrast(1.0, 0.0), contrast(1.0, f64::NAN), contrast(f64::NAN, 1.0), contrast(1.0, -1.0)] {
+            assert_eq!(log_e_one_sided(&bad, 0.1), 0.0);
+            assert_eq!(log_e_two_sided(&bad, 0.1), 0.0);
+        }
+        assert_eq!(log_e_one_sided(&contrast(1.0, 1.0), f64::NAN), 0.0);
+        assert_eq!(log_e_one_sided(&contrast(1.0, 1.0), -1.0), 0.0);
+        assert!(log_e_one_sided(&contrast(1e200, 1.0), 1.0).is_finite());
+    }
+
+    #[test]
+    fn averages_and_p_values_survive_extremes() {
+        assert!((average_e(&[1000.0, 0.0]) - (1000.0 - LN_2)).abs() < 1e-12);
+        assert_eq!(average_e(&[]), 0.0);
+        assert!((average_e(&[f64::NAN, 0.0])).abs() < 1e-15);
+        assert_eq!(always_valid_p(&[-3.0, f64::NAN]), 1.0);
+        assert!((log10_always_valid_p(&[2000.0, 5.0]) + 2000.0 / LN_10).abs() < 1e-9);
+    }
+}

@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::insufficient::{Arm, Insufficient};
-use super::overlap::{Arms, Estimate};
+use super::overlap::Arms;
 
 /// A closed interval; an unbounded side is infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,11 +66,10 @@ pub fn lift(arms: &Arms) -> Result<f64, Insufficient> {
 /// Fieller's interval of the relative lift with the multiplier `q` ≥ 0 of a standard error.
 ///
 /// # Errors
-/// [`Insufficient`] if an estimate is not finite, has a negative variance, or `q` is negative or no number. Arms that both
-/// lack variance give `ZeroVariance`.
+/// [`Insufficient`] if an estimate is not finite, has a negative variance, or no variance, or if `q` is negative or no number.
 pub fn fieller(arms: &Arms, q: f64) -> Result<Interval, Insufficient> {
-    usable(&arms.control, Arm::Control)?;
-    usable(&arms.candidate, Arm::Candidate)?;
+    arms.control.check(Arm::Control)?;
+    arms.candidate.check(Arm::Candidate)?;
     if q.is_nan() || q < 0.0 {
         return Err(Insufficient::out_of_range("the multiplier of the standard error", q, "at least zero"));
     }
@@ -90,10 +89,6 @@ pub fn fieller(arms: &Arms, q: f64) -> Result<Interval, Insufficient> {
     let half_width = (vt * a + vc * ratio * ratio).sqrt() / a;
     let interval = Interval::around(centre, half_width);
     Ok(if c.mean > 0.0 { interval } else { Interval { low: -interval.high, high: -interval.low } })
-}
-
-fn usable(estimate: &Estimate, arm: Arm) -> Result<(), Insufficient> {
-    estimate.check(arm)
 }
 
 /// JSON has no infinities: they are written as the strings "inf" and "-inf".

@@ -4,7 +4,7 @@
 //! A mean per unit is the special case d = 1. Centred sums, not raw ones: a sum of squares minus a squared sum loses
 //! every digit once mean²/variance passes 1e12, while these keep them.
 //!
-//! Reference: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1 (pairwise update).
+//! Reference: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1 (~) (pairwise update).
 
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,12 @@ impl Moments {
         if self.n < 2 { 0.0 } else { sum / (self.n - 1) as f64 }
     }
 
+    /// ȳ/d̄, or 0 where that is no number: a point of reference, not an estimate.
+    pub(crate) fn level(&self) -> f64 {
+        let level = self.mean_y / self.mean_d;
+        if level.is_finite() { level } else { 0.0 }
+    }
+
     /// Refuses moments that no set of units can have.
     pub(crate) fn check(&self, arm: Arm) -> Result<(), Insufficient> {
         if !self.is_finite() {
@@ -124,14 +130,16 @@ impl Moments {
     /// denominator. What rounding alone can produce counts as zero, so that it can never look like certainty.
     pub(crate) fn residual_variance(&self, ratio: f64, arm: Arm) -> Result<f64, Insufficient> {
         let variance_y = self.variance_y();
+        let noise_of_level = LEVEL_ROUNDING * self.mean_y * self.mean_y;
+        if self.m2_d == 0.0 && self.c_yd == 0.0 {
+            // A mean per unit subtracts nothing, so only the rounding of its level matters.
+            return Ok(if variance_y <= noise_of_level { 0.0 } else { variance_y });
+        }
         let residual = variance_y - 2.0 * ratio * self.covariance() + ratio * ratio * self.variance_d();
         if residual < -RESIDUAL_ROUNDING * variance_y {
             return Err(Insufficient::NegativeVariance { arm });
         }
-        let level = self.mean_y.abs().max((ratio * self.mean_d).abs());
-        let noise = (RESIDUAL_ROUNDING * variance_y).max(LEVEL_ROUNDING * level * level);
-        // A mean per unit subtracts nothing, so only the rounding of its level matters.
-        let noise = if self.m2_d == 0.0 { LEVEL_ROUNDING * level * level } else { noise };
+        let noise = (RESIDUAL_ROUNDING * variance_y).max(noise_of_level);
         Ok(if residual <= noise { 0.0 } else { residual })
     }
 }

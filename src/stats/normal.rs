@@ -45,14 +45,29 @@ pub fn ln_sf(x: f64) -> f64 {
     ln_cdf(-x)
 }
 
-/// (1 − Φ(x))/φ(x) for x ≥ 5 by Laplace's continued fraction 1/(x + 1/(x + 2/(x + …))), from the tail inwards.
+/// (1 − Φ(x))/φ(x) for x ≥ 5.
 fn mills_ratio(x: f64) -> f64 {
+    1.0 / (x + mills_fraction(x))
+}
+
+/// 1/(x + 2/(x + 3/(x + …))) for x ≥ 5, from the tail inwards: what Laplace's continued fraction of the Mills ratio adds to x.
+fn mills_fraction(x: f64) -> f64 {
     const TERMS: u32 = 60;
     let mut tail = x;
-    for k in (1..=TERMS).rev() {
+    for k in (2..=TERMS).rev() {
         tail = x + f64::from(k) / tail;
     }
     1.0 / tail
+}
+
+/// The unit normal loss φ(a) − aΦ(−a) = E[max(0, Z − a)], without the cancellation of its two terms at large a.
+pub fn unit_loss(a: f64) -> f64 {
+    if a > FAR {
+        let fraction = mills_fraction(a);
+        pdf(a) * (fraction / (a + fraction))
+    } else {
+        pdf(a) - a * cdf(-a)
+    }
 }
 
 /// Φ⁻¹(p); −∞ at 0, +∞ at 1, NaN outside.

@@ -107,15 +107,25 @@ pub fn overlap(strata: &[Stratum]) -> Result<Arms, Insufficient> {
         stratum.control.check(Arm::Control)?;
         stratum.candidate.check(Arm::Candidate)?;
         if stratum.is_usable() {
+            if total.weight == 0.0 {
+                total.anchor = stratum.control.level();
+            }
             total.add(stratum);
         }
     }
     if total.weight == 0.0 {
         return Err(nothing_usable(strata));
     }
+    total.control.settle(total.anchor, Arm::Control)?;
+    total.candidate.settle(total.anchor, Arm::Candidate)?;
+    for stratum in strata.iter().filter(|s| s.is_usable()) {
+        let share = stratum.weight() / total.weight;
+        total.control.add_spread(&stratum.control, share * share, Arm::Control)?;
+        total.candidate.add_spread(&stratum.candidate, share * share, Arm::Candidate)?;
+    }
     Ok(Arms {
-        control: arm_estimate(strata, &total, Arm::Control, |s| &s.control)?,
-        candidate: arm_estimate(strata, &total, Arm::Candidate, |s| &s.candidate)?,
+        control: total.control.estimate(total.weight, Arm::Control)?,
+        candidate: total.candidate.estimate(total.weight, Arm::Candidate)?,
     })
 }
 
@@ -145,66 +155,72 @@ pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Vec<Stratum> {
 /// Weighted sums over the usable strata.
 #[derive(Default)]
 struct Totals {
+    /// A level near both arms'. Sums are taken of the distance from it, so that arms at 1e9 that differ by 1 keep the
+    /// digits of their difference.
+    anchor: f64,
     weight: f64,
     control: ArmTotals,
     candidate: ArmTotals,
-}
-
-#[derive(Default)]
-struct ArmTotals {
-    n: u64,
-    y: f64,
-    d: f64,
 }
 
 impl Totals {
     fn add(&mut self, stratum: &Stratum) {
         let weight = stratum.weight();
         self.weight += weight;
-        self.control.add(&stratum.control, weight);
-        self.candidate.add(&stratum.candidate, weight);
+        self.control.add(&stratum.control, weight, self.anchor);
+        self.candidate.add(&stratum.candidate, weight, self.anchor);
     }
+}
+
+#[derive(Default)]
+struct ArmTotals {
+    n: u64,
+    /// Σ w(ȳ − anchor·d̄).
+    y: f64,
+    /// Σ w·d̄.
+    d: f64,
+    /// The mean or ratio, once all strata are summed.
+    mean: f64,
+    /// Σ (w/W)² · variance of the residual y − mean·d / n.
+    residual: f64,
+    /// Σ (w/W)² · variance of d / n.
+    denominator: f64,
 }
 
 impl ArmTotals {
-    fn add(&mut self, moments: &Moments, weight: f64) {
+    fn add(&mut self, moments: &Moments, weight: f64, anchor: f64) {
         self.n = self.n.saturating_add(moments.n);
-        self.y += weight * moments.mean_y;
+        self.y += weight * (moments.mean_y - anchor * moments.mean_d);
         self.d += weight * moments.mean_d;
     }
-}
 
-fn arm_estimate(
-    strata: &[Stratum],
-    total: &Totals,
-    arm: Arm,
-    pick: impl Fn(&Stratum) -> &Moments,
-) -> Result<Estimate, Insufficient> {
-    let sums = match arm {
-        Arm::Control => &total.control,
-        Arm::Candidate => &total.candidate,
-    };
-    if sums.d == 0.0 {
-        return Err(Insufficient::DenominatorNearZero { arm });
+    /// Σ w·ȳ / Σ w·d̄: the weights' sum cancels, and d̄ = 1 makes it a weighted mean.
+    fn settle(&mut self, anchor: f64, arm: Arm) -> Result<(), Insufficient> {
+        if self.d == 0.0 {
+            return Err(Insufficient::DenominatorNearZero { arm });
+        }
+        self.mean = anchor + self.y / self.d;
+        Ok(())
     }
-    // Σ w·ȳ / Σ w·d̄: the weights' sum cancels, and d̄ = 1 makes it a weighted mean.
-    let mean = sums.y / sums.d;
-    let (mut residual, mut denominator) = (0.0, 0.0);
-    for stratum in strata.iter().filter(|s| s.is_usable()) {
-        let (moments, share) = (pick(stratum), stratum.weight() / total.weight);
-        let share_squared_per_unit = share * share / moments.n as f64;
-        residual += share_squared_per_unit * moments.residual_variance(mean, arm)?;
-        denominator += share_squared_per_unit * moments.variance_d();
+
+    fn add_spread(&mut self, moments: &Moments, share_squared: f64, arm: Arm) -> Result<(), Insufficient> {
+        let per_unit = share_squared / moments.n as f64;
+        self.residual += per_unit * moments.residual_variance(self.mean, arm)?;
+        self.denominator += per_unit * moments.variance_d();
+        Ok(())
     }
-    let mean_d = sums.d / total.weight;
-    if mean_d * mean_d <= MIN_DENOMINATOR_Z * MIN_DENOMINATOR_Z * denominator {
-        return Err(Insufficient::DenominatorNearZero { arm });
+
+    fn estimate(&self, weight: f64, arm: Arm) -> Result<Estimate, Insufficient> {
+        let mean_d = self.d / weight;
+        if mean_d * mean_d <= MIN_DENOMINATOR_Z * MIN_DENOMINATOR_Z * self.denominator {
+            return Err(Insufficient::DenominatorNearZero { arm });
+        }
+        let variance = self.residual / (mean_d * mean_d);
+        if !self.mean.is_finite() || !variance.is_finite() {
+            return Err(Insufficient::non_finite("a stratified estimate"));
+        }
+        Ok(Estimate { mean: self.mean, variance, n: self.n })
     }
-    let variance = residual / (mean_d * mean_d);
-    if !mean.is_finite() || !variance.is_finite() {
-        return Err(Insufficient::non_finite("a stratified estimate"));
-    }
-    Ok(Estimate { mean, variance, n: sums.n })
 }
 
 /// Names the arm that keeps the strata from being used.

@@ -36,9 +36,11 @@ pub fn one_sided_multiplier(u: f64, alpha: f64) -> f64 {
     let target = -alpha.ln() + 0.5 * u.ln_1p() - LN_2;
     let mut y = closed_form_y(u, alpha);
     for _ in 0..60 {
-        let step = (0.5 * y * y + normal::ln_cdf(y) - target) / (y + normal::pdf(y) / normal::cdf(y));
+        let beyond = normal::sf(y);
+        let step = (0.5 * y * y + (-beyond).ln_1p() - target) / (y + normal::pdf(y) / (1.0 - beyond));
         y -= step;
-        if step.abs() <= 1e-15 * y.abs() {
+        // Quadratic convergence: the error after this step is of the order of its square.
+        if step.abs() <= 1e-9 * y.abs() {
             break;
         }
     }
@@ -51,6 +53,31 @@ pub fn one_sided_multiplier_closed(u: f64, alpha: f64) -> f64 {
         return f64::INFINITY;
     }
     closed_form_y(u, alpha) * (1.0 + 1.0 / u).sqrt()
+}
+
+/// The information u* at which the two-sided sequence at `alpha` is narrowest, −W₋₁(−α²/e) − 1: the root of
+/// u = 2 ln(1/α) + ln(1 + u). For a one-sided level give 2α. τ = √(u*·V) tunes the sequence to the look with variance V.
+pub fn optimal_information(alpha: f64) -> f64 {
+    if !(alpha > 0.0 && alpha < 1.0) {
+        return f64::NAN;
+    }
+    let target = -2.0 * alpha.ln();
+    let mut u = optimal_information_approximate(alpha);
+    for _ in 0..60 {
+        // Newton on the convex u − ln(1 + u), from any u > 0.
+        let step = (u - u.ln_1p() - target) * (1.0 + u) / u;
+        u = (u - step).max(0.5 * u);
+        if step.abs() <= 1e-9 * u {
+            break;
+        }
+    }
+    u
+}
+
+/// The usual approximation of [`optimal_information`]: 2 ln(1/α) + ln(1 + 2 ln(1/α)).
+pub fn optimal_information_approximate(alpha: f64) -> f64 {
+    let target = -2.0 * alpha.ln();
+    target + target.ln_1p()
 }
 
 fn closed_form_y(u: f64, alpha: f64) -> f64 {

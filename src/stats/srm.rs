@@ -95,7 +95,7 @@ pub fn chi_square(strata: &[Split]) -> Result<ChiSquare, Insufficient> {
     Ok(ChiSquare { statistic, df, p: ln_p.exp(), log10_p: ln_p / std::f64::consts::LN_10 })
 }
 
-fn check_shares(observed: &[u64], planned: &[f64]) -> Result<(), Insufficient> {
+pub(crate) fn check_shares(observed: &[u64], planned: &[f64]) -> Result<(), Insufficient> {
     if observed.len() != planned.len() {
         let arms = observed.len() as f64;
         return Err(Insufficient::out_of_range("the number of observed arms", arms, "the number of planned shares"));
@@ -163,4 +163,54 @@ pub fn log_e(strata: &[PairSplit], tau: f64) -> Result<f64, Insufficient> {
     }
     let (u, shifted) = (tau * tau * score.information, tau * score.excess);
     Ok(0.5 * (shifted * shifted / (1.0 + u) - u.ln_1p()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramp(days: &[(u64, u64, f64)]) -> Vec<PairSplit> {
+        days.iter()
+            .map(|&(control, candidate, candidate_share)| PairSplit { control, candidate, candidate_share })
+            .collect()
+    }
+
+    #[test]
+    fn a_ramp_that_keeps_its_plan_is_no_mismatch() {
+        let days = ramp(&[(9000, 1000, 0.1), (7500, 2500, 0.25), (5000, 5000, 0.5)]);
+        assert!(score(&days).unwrap().z().abs() < 1e-9);
+        assert!(log_e(&days, DEFAULT_TAU).unwrap() < 0.0);
+    }
+
+    #[test]
+    fn the_directed_statistic_squared_is_the_chi_square_of_one_stratum() {
+        let z = score(&ramp(&[(7400, 2600, 0.25)])).unwrap().z();
+        let test = chi_square(&[Split { observed: vec![7400, 2600], planned: vec![0.75, 0.25] }]).unwrap();
+        assert!((z * z - test.statistic).abs() < 1e-9);
+    }
+
+    #[test]
+    fn two_percent_lost_units_are_found_within_a_fortnight() {
+        let lossy = ramp(&[(10_000, 9_800, 0.5); 14]);
+        assert!(log_e(&lossy, DEFAULT_TAU).unwrap() > 1000f64.ln());
+    }
+
+    #[test]
+    fn what_the_plan_forbids_is_certain() {
+        assert_eq!(log_e(&ramp(&[(100, 1, 0.0)]), DEFAULT_TAU), Ok(f64::MAX));
+        let test = chi_square(&[Split { observed: vec![100, 1], planned: vec![1.0, 0.0] }]).unwrap();
+        assert_eq!(test.p, 0.0);
+    }
+
+    #[test]
+    fn bad_plans_are_refused() {
+        assert_eq!(score(&[]), Err(Insufficient::NoUnits));
+        assert!(score(&ramp(&[(1, 1, f64::NAN)])).is_err());
+        let split = |observed: Vec<u64>, planned: Vec<f64>| chi_square(&[Split { observed, planned }]);
+        assert!(split(vec![1, 2], vec![1.0]).is_err());
+        assert!(split(vec![1, 2], vec![0.5, -0.5]).is_err());
+        assert!(split(vec![1, 2], vec![0.5, f64::NAN]).is_err());
+        assert_eq!(split(vec![0, 0], vec![0.5, 0.5]), Err(Insufficient::NoUnits));
+        assert!(split(vec![7], vec![1.0]).is_err());
+    }
 }

@@ -47,3 +47,24 @@ fn ln_upper_gamma(a: f64, x: f64) -> f64 {
     }
     a * x.ln() - x - ln_gamma(a) + h.ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By mpmath.
+    #[test]
+    fn chi_square_tails_have_logarithms_where_they_underflow() {
+        for (x, df, want) in [
+            (2000.0, 1.0, -1_004.026_741_958_95),
+            (1e4, 5.0, -4_987.508_593_098_35),
+            (800.0, 333.0, -91.390_231_510_675_1),
+        ] {
+            let got = ln_chi_square_sf(x, df);
+            assert!((got - want).abs() < 1e-10 * want.abs(), "got {got}, want {want}");
+        }
+        assert_eq!(ln_chi_square_sf(-1.0, 2.0), 0.0);
+        assert_eq!(ln_chi_square_sf(f64::INFINITY, 2.0), f64::NEG_INFINITY);
+        assert!(ln_chi_square_sf(1.0, 0.0).is_nan() && ln_chi_square_sf(f64::NAN, 1.0).is_nan());
+    }
+}
