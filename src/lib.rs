@@ -4,9 +4,11 @@
 //! looking, and acts: it ramps, promotes, holds or rolls back each candidate, then tells people by mail.
 
 pub mod apply;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod decide;
+pub mod demo;
 pub mod domain;
 pub mod evidence;
 pub mod night;
@@ -14,5 +16,6 @@ pub mod notify;
 pub mod plan;
 pub mod registry;
 pub mod report;
+pub mod schedule;
 pub mod stats;
 pub mod warehouse;

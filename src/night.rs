@@ -12,15 +12,15 @@ mod days;
 mod error;
 mod judge;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::apply::{Applied, Applier, action_of_mail, actions_of, chain};
 use crate::config::Config;
-use crate::control::{ControlStore, ExperimentRecord, Lease, NewDecision, NewEpoch, NightRecord};
+use crate::control::{ControlStore, ExperimentRecord, Lease, NewDecision, NewEpoch, NightRecord, RENEW_EVERY};
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
@@ -64,7 +64,11 @@ impl Night<'_> {
     pub async fn run(&self) -> Result<NightReport, NightError> {
         self.check_as_of()?;
         let lease = self.control.acquire_lease(&self.holder, self.now).await?;
-        let result = self.run_under(&lease).await;
+        // Robbed of its lease, a night stops where it is; what it had not committed is rolled back.
+        let result = tokio::select! {
+            result = self.run_under() => result,
+            error = self.keep(&lease) => Err(error),
+        };
         self.control.release_lease(lease).await?;
         result
     }
@@ -72,13 +76,25 @@ impl Night<'_> {
     /// What [`Night::run`] would do now. Reads, and writes nothing.
     pub async fn plan(&self) -> Result<NightReport, NightError> {
         self.check_as_of()?;
-        self.evaluate_all(Mode::Plan, None).await
+        self.evaluate_all(Mode::Plan).await
     }
 
-    async fn run_under(&self, lease: &Lease) -> Result<NightReport, NightError> {
+    /// Renews the lease for as long as the night lasts; returns only if that fails.
+    async fn keep(&self, lease: &Lease) -> NightError {
+        let mut now = self.now;
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            now += RENEW_EVERY;
+            if let Err(error) = self.control.renew_lease(lease, now).await {
+                return error.into();
+            }
+        }
+    }
+
+    async fn run_under(&self) -> Result<NightReport, NightError> {
         let resumed = self.applier().apply_pending().await?;
         let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
-        let mut report = self.evaluate_all(Mode::Act { run }, Some(lease)).await?;
+        let mut report = self.evaluate_all(Mode::Act { run }).await?;
         let applied = self.applier().apply_pending().await?;
         report.resumed = resumed.iter().filter(|a| a.error.is_none()).map(|a| a.what.clone()).collect();
         report.unfinished = applied.iter().filter_map(unfinished).collect();
@@ -89,19 +105,14 @@ impl Night<'_> {
         Ok(report)
     }
 
-    async fn evaluate_all(&self, mode: Mode, lease: Option<&Lease>) -> Result<NightReport, NightError> {
+    async fn evaluate_all(&self, mode: Mode) -> Result<NightReport, NightError> {
         let records = self.control.load_experiments().await?;
         let versions = self.control.load_versions().await?;
         self.check_order(&records)?;
-        let started = std::time::Instant::now();
         let mut days = Days::new(self.warehouse, self.control, self.as_of, mode != Mode::Plan).await?;
         let mut experiments = Vec::with_capacity(records.len());
         let mut begun = false;
         for record in records {
-            if let Some(lease) = lease {
-                let elapsed = jiff::SignedDuration::try_from(started.elapsed()).unwrap_or_default();
-                self.control.renew_lease(lease, self.now + elapsed).await?;
-            }
             let name = record.experiment.name.clone();
             match self.evaluate(record, &versions, &mut days, mode, &mut begun).await {
                 Ok(report) => experiments.push(report),

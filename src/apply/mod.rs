@@ -147,7 +147,8 @@ impl Applier<'_> {
     }
 
     async fn carry_out(&self, action: &PendingAction) -> (String, Result<(), ActionError>) {
-        let unknown = |error: serde_json::Error| ActionError::Unknown { kind: action.kind.clone(), error: error.to_string() };
+        let unknown =
+            |error: serde_json::Error| ActionError::Unknown { kind: action.kind.clone(), error: error.to_string() };
         if action.kind == MAIL {
             return match serde_json::from_value::<MailDraft>(action.payload.clone()) {
                 Ok(draft) => (format!("send the mail {:?}", draft.subject), self.send(draft).await),

@@ -28,8 +28,11 @@ impl ControlStore {
         for row in rows {
             let reader = Reader::new("rampkeeper.partitions", "date", &row)?;
             let date = reader.parse("date")?;
-            let day =
-                Day { date, rows: reader.count("event_rows")?, latest_event_at: reader.parse_optional("latest_event_at")? };
+            let day = Day {
+                date,
+                rows: reader.count("event_rows")?,
+                latest_event_at: reader.parse_optional("latest_event_at")?,
+            };
             days.insert(date, day);
         }
         Ok(days)

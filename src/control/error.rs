@@ -75,10 +75,6 @@ pub(super) fn while_doing(doing: impl Into<String>) -> impl FnOnce(sqlx::Error) 
             error.code().is_some_and(|code| code == "42P01" || code == "3F000")
                 || error.message().starts_with("no such table")
         });
-        if missing {
-            ControlError::MissingTable { doing, source }
-        } else {
-            ControlError::Statement { doing, source }
-        }
+        if missing { ControlError::MissingTable { doing, source } } else { ControlError::Statement { doing, source } }
     }
 }

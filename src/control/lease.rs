@@ -10,7 +10,9 @@ use super::rows::text_of;
 use super::statement;
 
 /// How long a lease lasts without being renewed.
-const LASTS: SignedDuration = SignedDuration::from_mins(15);
+const LASTS: SignedDuration = SignedDuration::from_mins(5);
+/// How often a holder should renew it.
+pub const RENEW_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The right to act, until it is released or expires.
 #[derive(Debug)]
@@ -58,10 +60,8 @@ impl ControlStore {
         if touched.rows_affected() == 1 {
             return Ok(());
         }
-        let row = sqlx::query(statement::LEASE_HOLDER.sql(self.dialect))
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(doing())?;
+        let row =
+            sqlx::query(statement::LEASE_HOLDER.sql(self.dialect)).fetch_optional(&self.pool).await.map_err(doing())?;
         let (holder, until) = match row {
             Some(row) => (row.try_get("holder").map_err(doing())?, row.try_get("expires_at").map_err(doing())?),
             None => ("somebody who has just released it".to_owned(), "now".to_owned()),

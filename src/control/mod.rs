@@ -23,7 +23,7 @@ use sqlx::{AnyPool, Executor};
 pub use collected::Progress;
 pub use error::ControlError;
 pub use journal::PendingAction;
-pub use lease::Lease;
+pub use lease::{Lease, RENEW_EVERY};
 pub use record::{NewAction, NewDecision, NightRecord, RecordedDecision};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;

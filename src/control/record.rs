@@ -299,7 +299,9 @@ pub(super) async fn write_epoch(
             .await
             .map_err(doing())?;
         if touched.rows_affected() != 1 {
-            return Err(ControlError::Conflict { what: format!("allocation epoch {number} of experiment {experiment}") });
+            return Err(ControlError::Conflict {
+                what: format!("allocation epoch {number} of experiment {experiment}"),
+            });
         }
     }
     sqlx::query(statement::OPEN_EPOCH.sql(dialect))

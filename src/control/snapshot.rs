@@ -8,10 +8,10 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
+use super::ControlStore;
 use super::error::{ControlError, while_doing};
 use super::rows::{Reader, text_of};
 use super::statement::{self, Statement};
-use super::ControlStore;
 use crate::domain::{
     Epoch, Experiment, ExperimentId, ModelVersion, RolloutState, Share, Variant, VariantConfig, VariantId,
 };

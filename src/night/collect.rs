@@ -1,8 +1,8 @@
 //! Evidence: the cohorts that closed since the last look are read once and kept; the others were kept before.
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
-use jiff::civil::Date;
 
 use super::days::Days;
 use super::error::NightError;

@@ -173,9 +173,8 @@ fn own_faults(candidate: &Variant, versions: &Versions) -> Vec<String> {
         Err(error) => vec![format!("variant {}: {error}", candidate.name)],
         Ok(config) => {
             let missing = config.policy_version_id().filter(|id| !versions.contains_key(id));
-            let told = missing.map(|id| {
-                format!("variant {}: policy version {id} is not in exp.policy_versions", candidate.name)
-            });
+            let told = missing
+                .map(|id| format!("variant {}: policy version {id} is not in exp.policy_versions", candidate.name));
             told.into_iter().collect()
         }
     }

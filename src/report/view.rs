@@ -17,10 +17,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the syntax is the default one"));
-    for (name, source) in [
-        ("digest.html", include_str!("templates/digest.html")),
-        ("digest.txt", include_str!("templates/digest.txt")),
-    ] {
+    for (name, source) in
+        [("digest.html", include_str!("templates/digest.html")), ("digest.txt", include_str!("templates/digest.txt"))]
+    {
         environment.add_template(name, source).expect("the embedded templates are tested to parse");
     }
     environment
@@ -169,7 +168,10 @@ impl<'a> CandidateView<'a> {
             units: format!("control {}, candidate {}", assessment.control_units, assessment.candidate_units),
             split: assessment.split.as_ref().map(|split| {
                 let word = if split.mismatch { "mismatched" } else { "as planned" };
-                format!("{word}: {} candidate units, planned {:.0}", split.candidate_units, split.planned_candidate_units)
+                format!(
+                    "{word}: {} candidate units, planned {:.0}",
+                    split.candidate_units, split.planned_candidate_units
+                )
             }),
             data_through: assessment.evidence_through.map_or("no closed cohort yet".into(), |date| date.to_string()),
             decision_id: report.decision_id.map(|id| id.to_string()),

@@ -1,0 +1,231 @@
+//! The command line: arguments, connections, output, exit codes.
+
+mod connect;
+mod demo;
+mod migrate;
+mod night;
+mod output;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::ConfigError;
+use crate::control::ControlError;
+use crate::night::NightError;
+
+/// Ramps, promotes, holds or rolls back model candidates by itself, from evidence that stays valid under nightly looking.
+#[derive(Debug, Parser)]
+#[command(name = "rampkeeper", version, max_term_width = 110, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Global {
+    /// The main configuration file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "config/rampkeeper.yml",
+        env = "RAMPKEEPER_CONFIG"
+    )]
+    pub(super) config: PathBuf,
+    /// The day that the evidence speaks about, such as 2026-03-31; yesterday (UTC) unless told.
+    #[arg(long, global = true, value_name = "DATE")]
+    pub(super) as_of: Option<Date>,
+    /// How results are written to standard output.
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    pub(super) output: OutputFormat,
+    /// How logs are written to standard error. RAMPKEEPER_LOG sets what is logged, such as `debug`.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+    /// The time that the run believes it is, for catching up and for tests; the clock unless told.
+    #[arg(long, global = true, value_name = "TIMESTAMP", hide_short_help = true)]
+    pub(super) now: Option<Timestamp>,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    /// Tables for people.
+    Text,
+    /// One JSON document with a schema_version.
+    Json,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Live through a made-up world with known truth, night by night, and compare the outcomes with it.
+    Demo(demo::DemoArguments),
+    /// Create or update the tables of the control store.
+    ///
+    /// Existing experiment tables are left as they are. Example: rampkeeper migrate --config config/rampkeeper.yml
+    Migrate,
+    /// Show what `run` would do, and change nothing.
+    ///
+    /// Example: rampkeeper plan --as-of 2026-03-31 --detailed-exitcode
+    Plan {
+        /// End with 2 if something would change.
+        #[arg(long)]
+        detailed_exitcode: bool,
+    },
+    /// Decide, act and report, once. What cron and Kubernetes call.
+    ///
+    /// Repeated for the same day and the same data, it changes nothing and sends nothing. Example: rampkeeper run
+    Run,
+    /// Run the night on the schedule of the configuration until stopped.
+    ///
+    /// Example: rampkeeper serve --config config/rampkeeper.yml
+    Serve,
+    /// Check the configuration and the connections; change nothing.
+    ///
+    /// Example: rampkeeper check --config config/rampkeeper.yml
+    Check,
+    /// Write a completion script for a shell.
+    ///
+    /// Example: rampkeeper completions bash > /etc/bash_completion.d/rampkeeper
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done, holds and rollbacks included
+  1   the run failed as a whole; nothing was changed
+  2   changes are pending (plan --detailed-exitcode only)
+  3   at least one experiment could not be evaluated or applied
+  4   decided and applied, but a follow-up (registry, mail) is still pending
+  64  usage
+  75  another run holds the lease
+  78  the configuration is invalid";
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done = 0,
+    Failed = 1,
+    ChangesPending = 2,
+    Partial = 3,
+    FollowUpPending = 4,
+    Usage = 64,
+    LeaseHeld = 75,
+    ConfigInvalid = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Parses the arguments, carries out the command and names the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let told = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) && told.is_ok();
+            return if asked { Exit::Done.into() } else { Exit::Usage.into() };
+        }
+    };
+    start_logging(&arguments);
+    crate::registry::install_crypto_provider();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start the runtime: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    match runtime.block_on(carry_out(arguments)) {
+        Ok(exit) => exit.into(),
+        Err(error) => tell(&error).into(),
+    }
+}
+
+async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
+    let global = arguments.global;
+    match arguments.command {
+        Command::Demo(demo) => demo::demo(&demo, global.output).await,
+        Command::Migrate => migrate::migrate(&global).await,
+        Command::Plan { detailed_exitcode } => night::plan(&global, detailed_exitcode).await,
+        Command::Run => night::run(&global).await,
+        Command::Serve => serve::serve(&global).await,
+        Command::Check => connect::check(&global).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Logs go to standard error; results go to standard output.
+fn start_logging(arguments: &Arguments) {
+    let quiet = matches!(arguments.command, Command::Demo(_));
+    let otherwise = if quiet { "error" } else { "warn,rampkeeper=info" };
+    let filter = EnvFilter::try_from_env("RAMPKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(otherwise));
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
+    match arguments.global.log_format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => {
+            use std::io::IsTerminal;
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colour).init();
+        }
+    }
+}
+
+/// Tells an error with its causes, once, and names its exit code.
+fn tell(error: &anyhow::Error) -> Exit {
+    if let Some(faults) = error.downcast_ref::<ConfigError>() {
+        eprint!("error: {faults}");
+        return Exit::ConfigInvalid;
+    }
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // An error that speaks for its cause has told it already.
+        if !told.ends_with(&cause) {
+            told = format!("{told}\n  because: {cause}");
+        }
+    }
+    eprintln!("error: {told}");
+    match error.downcast_ref::<NightError>() {
+        Some(NightError::Control(ControlError::LeaseHeld { .. })) => Exit::LeaseHeld,
+        _ => Exit::Failed,
+    }
+}
+
+/// The clock is read here and nowhere else; from here on time is a value.
+#[expect(clippy::disallowed_methods, reason = "the one place where the present time enters")]
+pub(super) fn now(global: &Global) -> Timestamp {
+    global.now.unwrap_or_else(Timestamp::now)
+}
+
+/// The day that is asked about: the one given, or the last that is over.
+pub(super) fn as_of(global: &Global, now: Timestamp) -> Date {
+    use jiff::ToSpan;
+    global.as_of.unwrap_or_else(|| now.to_zoned(jiff::tz::TimeZone::UTC).date().saturating_sub(1.days()))
+}

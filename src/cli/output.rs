@@ -1,0 +1,88 @@
+//! Tables for a terminal.
+
+use std::io::IsTerminal;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+
+use crate::decide::Outcome;
+use crate::report::{NightReport, Standing};
+
+/// A table in the house style; colour only on a terminal that wants it.
+pub(super) fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
+    if !std::io::stdout().is_terminal() {
+        table.set_width(120);
+    }
+    if std::env::var_os("NO_COLOR").is_some() {
+        table.force_no_tty();
+    }
+    table
+}
+
+/// A cell whose word is coloured as the reports colour it.
+pub(super) fn word(text: &str, colour: Option<Color>) -> Cell {
+    let cell = Cell::new(text);
+    match colour {
+        Some(colour) => cell.fg(colour).add_attribute(Attribute::Bold),
+        None => cell,
+    }
+}
+
+/// A night as text: a row per candidate, then what is planned and what is left.
+pub(super) fn night(report: &NightReport) -> String {
+    let mut rows = table(&["experiment", "candidate", "decision", "share", "why"]);
+    let mut steps = String::new();
+    for experiment in &report.experiments {
+        match &experiment.standing {
+            Standing::Failed { why } => {
+                rows.add_row(vec![
+                    Cell::new(&experiment.name),
+                    Cell::new("–"),
+                    word("failed", Some(Color::Red)),
+                    Cell::new("–"),
+                    Cell::new(why),
+                ]);
+            }
+            Standing::AlreadyDecided => {
+                let why = "this night was decided before, or nothing is left to decide";
+                rows.add_row(vec![experiment.name.as_str(), "–", "unchanged", "–", why]);
+            }
+            Standing::Decided => {}
+        }
+        for candidate in &experiment.candidates {
+            let (colour, share) = match &candidate.decision.outcome {
+                Outcome::Rollback => (Some(Color::Red), format!("{} → 0 %", candidate.share)),
+                Outcome::Promote => (Some(Color::Green), format!("{} → 100 %", candidate.share)),
+                Outcome::Ramp { to, .. } => (Some(Color::Blue), format!("{} → {to}", candidate.share)),
+                Outcome::Hold => (None, candidate.share.to_string()),
+            };
+            let why: Vec<String> = candidate.decision.reasons.iter().map(ToString::to_string).collect();
+            rows.add_row(vec![
+                Cell::new(&experiment.name),
+                Cell::new(&candidate.name),
+                word(candidate.decision.outcome.word(), colour),
+                Cell::new(share),
+                Cell::new(why.join("\n")),
+            ]);
+        }
+        for change in &experiment.allocations {
+            steps.push_str(&format!("{}: allocate {} {} → {}\n", experiment.name, change.name, change.from, change.to));
+        }
+        for step in &experiment.steps {
+            steps.push_str(&format!("{}: {step}\n", experiment.name));
+        }
+    }
+    let mut told = format!("As of {}: {}\n{rows}\n", report.as_of, report.summary());
+    if !steps.is_empty() {
+        told.push_str(&format!("\n{steps}"));
+    }
+    for line in &report.resumed {
+        told.push_str(&format!("\ndone now, left over from an earlier night: {line}\n"));
+    }
+    for line in &report.unfinished {
+        told.push_str(&format!("\nstill to be done, tried again by the next run: {line}\n"));
+    }
+    told
+}

@@ -1,0 +1,69 @@
+//! The clockwork of `serve`: tokio-cron-scheduler calls the night; SIGTERM and SIGINT end it after the night at hand.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+/// Why the schedule cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// No such time zone.
+    #[error("{0:?} is no IANA time zone; write one such as Europe/Berlin")]
+    TimeZone(String),
+    /// The scheduler refused or failed.
+    #[error("could not keep the schedule {cron:?}")]
+    Scheduler {
+        /// The cron expression.
+        cron: String,
+        /// Why.
+        source: JobSchedulerError,
+    },
+    /// Signals cannot be heard.
+    #[error("could not listen for SIGTERM")]
+    Signal(#[source] std::io::Error),
+}
+
+/// Calls `night` by the cron expression (with seconds) in that time zone until SIGTERM or SIGINT. Two nights never run
+/// at once: one that comes due while another is at work is left out. A night at work is waited for.
+pub async fn run<F, N>(cron: &str, timezone: &str, night: F) -> Result<(), ScheduleError>
+where
+    F: Fn() -> N + Send + Sync + 'static,
+    N: Future<Output = ()> + Send + 'static,
+{
+    let failed = |source| ScheduleError::Scheduler { cron: cron.to_owned(), source };
+    let zone: chrono_tz::Tz = timezone.parse().map_err(|_| ScheduleError::TimeZone(timezone.to_owned()))?;
+    let at_work = Arc::new(Mutex::new(()));
+    let night = Arc::new(night);
+    let busy = Arc::clone(&at_work);
+    let job = Job::new_async_tz(cron, zone, move |_, _| {
+        let (night, busy) = (Arc::clone(&night), Arc::clone(&busy));
+        Box::pin(async move {
+            let Ok(_guard) = busy.try_lock() else {
+                tracing::warn!("a night came due while another is at work; it is left out");
+                return;
+            };
+            night().await;
+        })
+    })
+    .map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ScheduleError::Signal)?;
+    let mut scheduler = JobScheduler::new().await.map_err(failed)?;
+    let id = scheduler.add(job).await.map_err(failed)?;
+    scheduler.start().await.map_err(failed)?;
+    let next = scheduler.next_tick_for_job(id).await.ok().flatten();
+    tracing::info!(cron, timezone, next = next.map(|at| at.to_rfc3339()), "waiting for the next night");
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping after the night at hand"),
+        result = tokio::signal::ctrl_c() => {
+            result.map_err(ScheduleError::Signal)?;
+            tracing::info!("SIGINT: stopping after the night at hand");
+        }
+    }
+    scheduler.shutdown().await.map_err(failed)?;
+    // The scheduler does not wait for a job at work.
+    let _done = at_work.lock().await;
+    Ok(())
+}
