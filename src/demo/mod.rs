@@ -71,7 +71,10 @@ impl Demo {
         let scenarios = scenarios();
         setup::create_experiments(&control, &registry, &scenarios).await?;
         let lake = dir.join("lake");
-        std::fs::create_dir_all(&lake).with_context(|| format!("could not make {}", lake.display()))?;
+        for folder in ["events", "assignments"] {
+            let folder = lake.join(folder);
+            std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+        }
         let fates = scenarios.iter().map(|scenario| Fate {
             scenario: scenario.clone(),
             ending: Ending::Held,
