@@ -1,6 +1,6 @@
 -- Moments and health of one experiment's cohorts: one row per cohort date, epoch and variant.
 WITH
--- The units first exposed in the dates and epochs asked for.
+-- The units first exposed in the dates and epochs asked for; the spans are already cut to those dates.
 exposures AS {{ materialized }} (
     SELECT
         row_number() OVER () AS unit,
@@ -15,31 +15,33 @@ exposures AS {{ materialized }} (
         END AS epoch
     FROM {{ assignments }} AS a
     WHERE a.experiment_id = {{ experiment_id }}
-      AND a.assigned_at >= {{ exposed_from }}
-      AND a.assigned_at < {{ exposed_to }}
       AND (
 {% for span in spans %}
         {{ "   " if loop.first else "OR " }}a.assigned_at >= {{ span.from }} AND a.assigned_at < {{ span.to }}
 {% endfor %}
       )
 ),
--- Their events inside their windows. A field is taken out of its JSON once, and only where its event needs it.
+-- Their events inside their windows; a unit without events keeps one row without an event. A field is taken out of its
+-- JSON once, and only where its event needs it.
 readings AS (
     SELECT
 {% for field in fields %}
         CASE WHEN {% for event in field.events %}{{ " OR " if not loop.first }}e.event_type = {{ event }}{% endfor %} THEN {{ field.json }} END AS json_{{ loop.index0 }},
 {% endfor %}
+        e.event_type,
         x.unit,
-        e.event_type
+        x.cohort_date,
+        x.epoch,
+        x.variant_id
     FROM exposures AS x
-    JOIN {{ events_table }} AS e
+    LEFT JOIN {{ events_table }} AS e
       ON e.unit_type = {{ unit_type }}
      AND e.unit_id = x.unit_id
      AND e.{{ timestamp }} >= x.assigned_at
      AND e.{{ timestamp }} < {{ window_end }}
-    WHERE e.{{ timestamp }} >= {{ exposed_from }}
-      AND e.{{ timestamp }} < {{ events_to }}
-      AND e.event_type IN ({{ events | join(", ") }})
+     AND e.{{ timestamp }} >= {{ exposed_from }}
+     AND e.{{ timestamp }} < {{ events_to }}
+     AND e.event_type IN ({{ events | join(", ") }})
     {{ fence }}
 ),
 numbers AS (
@@ -48,38 +50,36 @@ numbers AS (
         {{ field.missing }} AS missing_{{ loop.index0 }},
         {{ field.number }} AS number_{{ loop.index0 }},
 {% endfor %}
+        event_type,
         unit,
-        event_type
+        cohort_date,
+        epoch,
+        variant_id
     FROM readings
     {{ fence }}
 ),
--- One row per unit that has events.
-unit_sums AS (
-    SELECT
-{% for sum in sums %}
-        {{ sum }} AS sum_{{ loop.index0 }},
-{% endfor %}
-        {% for reading in readings %}{{ " + " if not loop.first }}count(CASE WHEN event_type = {{ reading.event }} AND missing_{{ reading.field }} THEN 1 END){% else %}0{% endfor %} AS missing,
-        {% for reading in readings %}{{ " + " if not loop.first }}count(CASE WHEN event_type = {{ reading.event }} AND NOT missing_{{ reading.field }} AND number_{{ reading.field }} IS NULL THEN 1 END){% else %}0{% endfor %} AS not_numbers,
-        count(*) AS events,
-        unit
-    FROM numbers
-    GROUP BY unit
-),
--- One row per exposed unit; a unit without events is a zero, not an absence.
+-- One row per unit; one without events is a zero, not an absence.
 units AS (
     SELECT
 {% for sum in sums %}
-        CAST(coalesce(u.sum_{{ loop.index0 }}, 0) AS double precision) AS sum_{{ loop.index0 }},
+        CAST(coalesce({{ sum }}, 0) AS double precision) AS sum_{{ loop.index0 }},
 {% endfor %}
-        coalesce(u.missing, 0) AS missing,
-        coalesce(u.not_numbers, 0) AS not_numbers,
-        coalesce(u.events, 0) AS events,
-        x.cohort_date,
-        x.epoch,
-        x.variant_id
-    FROM exposures AS x
-    LEFT JOIN unit_sums AS u ON u.unit = x.unit
+        0
+{% for reading in readings %}
+            + count(CASE WHEN event_type = {{ reading.event }} AND missing_{{ reading.field }} THEN 1 END)
+{% endfor %}
+            AS missing,
+        0
+{% for reading in readings %}
+            + count(CASE WHEN event_type = {{ reading.event }} AND NOT missing_{{ reading.field }} AND number_{{ reading.field }} IS NULL THEN 1 END)
+{% endfor %}
+            AS not_numbers,
+        count(event_type) AS events,
+        cohort_date,
+        epoch,
+        variant_id
+    FROM numbers
+    GROUP BY unit, cohort_date, epoch, variant_id
 )
 SELECT
     cohort_date,

@@ -1,10 +1,11 @@
 //! One row per cohort and variant, as any warehouse hands it over, and the two frames made of those rows.
 
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use polars::prelude::{Column, DataFrame, DataType, IntoColumn, NamedFrom, PolarsError, Series};
 
 use super::Collected;
 use super::error::WarehouseError;
+use super::instants::day_number;
 use super::needs::Needs;
 
 /// What a warehouse knows of one variant of one cohort.
@@ -119,8 +120,7 @@ fn texts<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> Column {
 
 /// polars keeps a date as the number of days since 1970.
 fn dates(values: impl Iterator<Item = Date>) -> Result<Column, PolarsError> {
-    let days = |day: Date| (day - date(1970, 1, 1)).get_days();
-    Series::new("cohort_date".into(), values.map(days).collect::<Vec<i32>>())
+    Series::new("cohort_date".into(), values.map(day_number).collect::<Vec<i32>>())
         .cast(&DataType::Date)
         .map(Series::into_column)
 }

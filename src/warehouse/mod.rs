@@ -5,6 +5,9 @@
 
 mod cohort_rows;
 mod error;
+#[cfg(test)]
+mod fixture;
+mod instants;
 mod lake;
 mod needs;
 mod postgres;

@@ -3,18 +3,13 @@
 //! Metrics share denominators and event types, so their needs are merged before a warehouse sees them: one pass over
 //! the events serves all metrics.
 
+use jiff::Span as Step;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{CohortRequest, Field, Measure, Value};
 
 use super::error::WarehouseError;
-
-/// An instant, or a length of time, in microseconds: the resolution that the warehouses keep.
-pub(crate) type Micros = i64;
-
-const DAY: Micros = 86_400_000_000;
+use super::instants::{Micros, date_of, length, micros, midnight, next_midnight};
 
 /// The merged needs of all metrics of a request. It owns what it names, so it may move to another thread.
 #[derive(Clone, Debug)]
@@ -43,10 +38,10 @@ pub(crate) struct Needs {
     pub spans: Vec<Span>,
     /// The first instant of the first cohort date.
     pub exposed_from: Micros,
-    /// The first instant after the last cohort date.
-    pub exposed_to: Micros,
     /// The first instant after the last window.
     pub events_to: Micros,
+    /// The metric window in days.
+    pub window_days: u16,
     /// The metric window.
     pub window: Micros,
     /// The earliest instant at which the experiment may have assigned a unit.
@@ -111,6 +106,9 @@ impl Needs {
         if request.from > request.to {
             return Err(bad(format!("the first date {} lies after the last, {}", request.from, request.to)));
         }
+        if request.metrics.is_empty() {
+            return Err(bad("it names no metric".to_owned()));
+        }
         if request.window_days == 0 {
             return Err(bad("a window of 0 days holds no event".to_owned()));
         }
@@ -135,8 +133,8 @@ impl Needs {
             to: request.to,
             spans,
             exposed_from,
-            exposed_to,
             events_to: micros(request.events_to()),
+            window_days: request.window_days,
             window: length(request.window()),
             assigning_since: start.min(first_span),
         };
@@ -157,7 +155,30 @@ impl Needs {
 
     /// The first instant after the windows of all units exposed on the same UTC date as that instant.
     pub(crate) fn closes_at(&self, instant: Micros) -> Micros {
-        instant.div_euclid(DAY) * DAY + DAY + self.window
+        next_midnight(instant) + self.window
+    }
+
+    /// The same needs in parts of at most that many cohort dates. No unit is in two parts, since none is in two cohorts.
+    pub(crate) fn in_parts(&self, days: u16) -> Vec<Needs> {
+        let step = Step::new().days(i64::from(days.max(1)));
+        let part = |from: Date| {
+            let to = from.checked_add(step).and_then(|next| next.yesterday()).map_or(self.to, |last| last.min(self.to));
+            self.between(from, to)
+        };
+        self.from.series(step).take_while(|from| *from <= self.to).map(part).collect()
+    }
+
+    fn between(&self, from: Date, to: Date) -> Needs {
+        let (exposed_from, exposed_to) = (midnight(from), next_midnight(midnight(to)));
+        let clipped = |span: &Span| Span { from: span.from.max(exposed_from), to: span.to.min(exposed_to), ..*span };
+        Needs {
+            from,
+            to,
+            spans: self.spans.iter().map(clipped).filter(|span| span.from < span.to).collect(),
+            exposed_from,
+            events_to: exposed_to + self.window,
+            ..self.clone()
+        }
     }
 
     /// Sorted names first, so that equal requests make equal queries whatever the order of their metrics.
@@ -208,25 +229,4 @@ fn clipped_spans(request: &CohortRequest<'_>, first: Micros, end: Micros) -> Res
         Some(pair) => Err(format!("the spans of epochs {} and {} overlap", pair[0].epoch, pair[1].epoch)),
         None => Ok(spans),
     }
-}
-
-/// Microseconds since 1970, rounded up: an instant kept in whole microseconds is `>= t` exactly if it is `>= ceil(t)`.
-pub(crate) fn micros(instant: Timestamp) -> Micros {
-    // The calendar's ends, ±9999 years, are 3e17 microseconds: an i64 holds them.
-    -((-instant.as_nanosecond()).div_euclid(1_000)) as Micros
-}
-
-/// The instant of that many microseconds since 1970; `None` outside the calendar.
-pub(crate) fn instant_of(micros: Micros) -> Option<Timestamp> {
-    Timestamp::from_microsecond(micros).ok()
-}
-
-/// The UTC date of an instant; `None` outside the calendar.
-pub(crate) fn date_of(micros: Micros) -> Option<Date> {
-    Some(instant_of(micros)?.to_zoned(TimeZone::UTC).date())
-}
-
-/// A length of time in microseconds; windows are whole days, so nothing is rounded.
-fn length(duration: SignedDuration) -> Micros {
-    duration.as_secs() * 1_000_000
 }

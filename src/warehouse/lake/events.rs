@@ -5,10 +5,12 @@ use polars::prelude::{
     UniqueKeepStrategy, col, len, lit, when,
 };
 
+use crate::domain::{Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::needs::{Adds, Needs, Reading, date_of};
+use crate::warehouse::instants::date_of;
+use crate::warehouse::needs::{Adds, Needs, Reading};
 
-use super::columns::{Absence, Kind, Wanted, collect, scan};
+use super::columns::{Absence, Kind, Wanted, collect, key_type, scan};
 use super::exposures::Exposures;
 use super::files::{Day, Folders, Table, broken};
 
@@ -48,9 +50,10 @@ pub(super) fn sum(days: &[Day], needs: &Needs, exposures: &Exposures) -> Result<
         doing: format!("summing the events of experiment {:?}", needs.experiment),
         source: error.into(),
     };
-    let has_ids = days.iter().flat_map(|day| &day.files).any(|file| file.schema.contains("event_id"));
+    let id_type = key_type(days, "event_id");
+    let has_ids = id_type.is_some();
     let units = exposures.frame().map_err(failed)?.lazy();
-    let mut events = scan(days, &wanted(needs, has_ids))?.filter(in_request(needs));
+    let mut events = scan(days, &wanted(needs, id_type))?.filter(in_request(needs));
     if has_ids {
         events = events.with_row_index("row", None);
     }
@@ -89,15 +92,15 @@ impl UnitSums {
     }
 }
 
-fn wanted(needs: &Needs, has_ids: bool) -> Vec<Wanted> {
+fn wanted(needs: &Needs, id_type: Option<DataType>) -> Vec<Wanted> {
     let mut wanted = vec![
         Wanted::required("event_type", Kind::Text),
         Wanted::required("unit_id", Kind::Text),
         Wanted::required("timestamp", Kind::Instant),
         Wanted { absence: Absence::Constant(needs.unit_type.clone()), ..Wanted::required("unit_type", Kind::Text) },
     ];
-    if has_ids {
-        wanted.push(Wanted { absence: Absence::Null, ..Wanted::required("event_id", Kind::Key) });
+    if let Some(id_type) = id_type {
+        wanted.push(Wanted { absence: Absence::Null, ..Wanted::required("event_id", Kind::Key(id_type)) });
     }
     for (place, field) in needs.fields.iter().enumerate() {
         let event = needs.readings.iter().find(|reading| reading.field == place).map(|reading| reading.event);
@@ -113,10 +116,10 @@ fn wanted(needs: &Needs, has_ids: bool) -> Vec<Wanted> {
 }
 
 /// A key of `metrics` is a column of its own name; those of the other roots carry the root before a dot.
-fn column_of(field: &crate::domain::Field) -> String {
+fn column_of(field: &Field) -> String {
     match field.root {
-        crate::domain::FieldRoot::Metrics => field.key.clone(),
-        crate::domain::FieldRoot::Context | crate::domain::FieldRoot::Payload => field.to_string(),
+        FieldRoot::Metrics => field.key.clone(),
+        FieldRoot::Context | FieldRoot::Payload => field.to_string(),
     }
 }
 

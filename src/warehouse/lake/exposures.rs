@@ -7,7 +7,8 @@ use polars::prelude::{Column, DataFrame, Expr, IntoColumn, IntoLazy, NamedFrom, 
 use sqlx::types::Uuid;
 
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::needs::{Micros, Needs, date_of};
+use crate::warehouse::instants::{Micros, date_of};
+use crate::warehouse::needs::Needs;
 
 use super::columns::{Kind, Wanted, collect, scan};
 use super::files::{Day, Folders, Table, broken};

@@ -11,6 +11,8 @@ mod events;
 mod exposures;
 mod files;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -19,11 +21,11 @@ use jiff::civil::Date;
 
 use crate::domain::CohortRequest;
 
-use self::events::UnitSums;
 use self::exposures::Exposures;
 use self::files::{Folders, Table};
 use super::error::WarehouseError;
-use super::needs::{Needs, instant_of};
+use super::instants::instant_of;
+use super::needs::Needs;
 use super::{Collected, Partition, Warehouse};
 
 /// A lake of Parquet files under one root folder.
@@ -72,14 +74,21 @@ impl Warehouse for LakeWarehouse {
     }
 }
 
+/// How many windows of cohort dates are read at once: more would cost memory, fewer would read more days twice.
+const WINDOWS_AT_ONCE: u16 = 4;
+
 fn collect(folders: &Folders, needs: &Needs) -> Result<Collected, WarehouseError> {
-    if needs.spans.is_empty() {
-        return Collected::from_rows(needs, Vec::new());
+    let mut rows = Vec::new();
+    for part in needs.in_parts(needs.window_days.saturating_mul(WINDOWS_AT_ONCE)) {
+        if part.spans.is_empty() {
+            continue;
+        }
+        let days = events::days(folders, &part)?;
+        let exposures = Exposures::read(folders, &part)?;
+        let sums = events::sum(&days, &part, &exposures)?;
+        rows.extend(tally::rows(&part, &exposures, &sums));
     }
-    let days = events::days(folders, needs)?;
-    let exposures = Exposures::read(folders, needs)?;
-    let sums: UnitSums = events::sum(&days, needs, &exposures)?;
-    Collected::from_rows(needs, tally::rows(needs, &exposures, &sums))
+    Collected::from_rows(needs, rows)
 }
 
 /// polars blocks its thread, so it must not run on one that serves other tasks.

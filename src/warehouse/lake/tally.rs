@@ -8,7 +8,7 @@ use crate::warehouse::cohort_rows::{CohortRow, Moments};
 use crate::warehouse::needs::Needs;
 
 use super::events::UnitSums;
-use super::exposures::Exposures;
+use super::exposures::{Exposures, Stratum};
 
 /// One row per stratum.
 pub(super) fn rows(needs: &Needs, exposures: &Exposures, sums: &UnitSums) -> Vec<CohortRow> {
@@ -30,7 +30,7 @@ pub(super) fn rows(needs: &Needs, exposures: &Exposures, sums: &UnitSums) -> Vec
             by_stratum(&sums.sums[metric.numerator], d, &exposures.stratum_of, &units)
         })
         .collect();
-    let row = |(place, stratum): (usize, &super::exposures::Stratum)| CohortRow {
+    let row = |(place, stratum): (usize, &Stratum)| CohortRow {
         cohort_date: stratum.cohort_date,
         epoch: stratum.epoch,
         variant_id: stratum.variant_id.clone(),

@@ -7,32 +7,35 @@ use sqlx::{PgPool, Row};
 
 use crate::warehouse::error::WarehouseError;
 
-/// What each table must have: column, accepted types, and those types in words.
-const TABLES: [(&str, &[(&str, &[&str], &str)]); 2] = [
-    (
-        "assignments",
-        &[
-            ("experiment_id", &["uuid"], "uuid"),
-            ("unit_id", TEXTS, "text"),
-            ("variant_id", &["uuid"], "uuid"),
-            ("assigned_at", &["timestamptz"], "timestamptz"),
-        ],
-    ),
-    (
-        "events",
-        &[
-            ("event_type", TEXTS, "text"),
-            ("unit_type", TEXTS, "text"),
-            ("unit_id", TEXTS, "text"),
-            ("timestamp", &["timestamptz"], "timestamptz"),
-            ("metrics", &["jsonb"], "jsonb"),
-            ("context", &["jsonb"], "jsonb"),
-            ("payload", &["jsonb"], "jsonb"),
-        ],
-    ),
-];
+/// A column that must be there.
+struct Needed {
+    column: &'static str,
+    /// The server's names of the types that it may have.
+    types: &'static [&'static str],
+}
+
+const fn needed(column: &'static str, types: &'static [&'static str]) -> Needed {
+    Needed { column, types }
+}
 
 const TEXTS: &[&str] = &["text", "varchar"];
+
+const ASSIGNMENTS: &[Needed] = &[
+    needed("experiment_id", &["uuid"]),
+    needed("unit_id", TEXTS),
+    needed("variant_id", &["uuid"]),
+    needed("assigned_at", &["timestamptz"]),
+];
+
+const EVENTS: &[Needed] = &[
+    needed("event_type", TEXTS),
+    needed("unit_type", TEXTS),
+    needed("unit_id", TEXTS),
+    needed("timestamp", &["timestamptz"]),
+    needed("metrics", &["jsonb"]),
+    needed("context", &["jsonb"]),
+    needed("payload", &["jsonb"]),
+];
 
 /// The columns of each table with their types.
 pub(super) type Columns = BTreeMap<String, Vec<(String, String)>>;
@@ -59,7 +62,7 @@ pub(super) async fn columns(pool: &PgPool) -> Result<Columns, sqlx::Error> {
 
 /// The first thing that the tables lack.
 pub(super) fn schema_fault(columns: &Columns) -> Option<WarehouseError> {
-    for (table, needed) in TABLES {
+    for (table, needed) in [("assignments", ASSIGNMENTS), ("events", EVENTS)] {
         let Some(found) = columns.get(table) else {
             return Some(WarehouseError::MissingTable {
                 table: format!("the table exp.{table}"),
@@ -68,29 +71,30 @@ pub(super) fn schema_fault(columns: &Columns) -> Option<WarehouseError> {
                     .to_owned(),
             });
         };
-        for (column, types, in_words) in needed {
-            match found.iter().find(|(name, _)| name == column) {
-                None => {
-                    return Some(WarehouseError::MissingColumn {
-                        table: format!("the table exp.{table}"),
-                        column: (*column).to_owned(),
-                        needed_by: "the warehouse".to_owned(),
-                        found: found.iter().map(|(name, _)| name.clone()).collect(),
-                    });
-                }
-                Some((_, held)) if !types.contains(&held.as_str()) => {
-                    return Some(WarehouseError::WrongColumn {
-                        table: format!("exp.{table}"),
-                        column: (*column).to_owned(),
-                        expected: (*in_words).to_owned(),
-                        found: held.clone(),
-                    });
-                }
-                Some(_) => {}
-            }
+        if let Some(fault) = needed.iter().find_map(|needed| column_fault(table, needed, found)) {
+            return Some(fault);
         }
     }
     None
+}
+
+fn column_fault(table: &str, needed: &Needed, found: &[(String, String)]) -> Option<WarehouseError> {
+    let column = needed.column.to_owned();
+    match found.iter().find(|(name, _)| *name == column) {
+        Some((_, held)) if needed.types.contains(&held.as_str()) => None,
+        Some((_, held)) => Some(WarehouseError::WrongColumn {
+            table: format!("exp.{table}"),
+            column,
+            expected: needed.types.join(" or "),
+            found: held.clone(),
+        }),
+        None => Some(WarehouseError::MissingColumn {
+            table: format!("the table exp.{table}"),
+            column,
+            needed_by: "the warehouse".to_owned(),
+            found: found.iter().map(|(name, _)| name.clone()).collect(),
+        }),
+    }
 }
 
 /// What the error means for the run.

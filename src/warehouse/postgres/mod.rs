@@ -7,22 +7,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use sqlx::postgres::types::PgInterval;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::types::Uuid;
 use sqlx::types::chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, Transaction};
 
 use crate::domain::CohortRequest;
 
 use super::cohort_rows::{CohortRow, Moments};
-use super::error::WarehouseError;
-use super::needs::{Micros, Needs, instant_of, micros};
+use super::error::{Cause, WarehouseError};
+use super::instants::{Micros, instant_of, midnight, next_midnight};
+use super::needs::{MetricNeed, Needs};
 use super::sql::{self, Bind, Statement};
 use super::{Collected, Partition, Warehouse};
+
+/// How long to wait for a server that does not answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to reach a PostgreSQL warehouse.
 #[derive(Clone)]
@@ -65,11 +67,17 @@ impl PostgresWarehouse {
         })?;
         let options = options.application_name("rampkeeper").disable_statement_logging();
         let place = place_of(&options);
+        let unreachable = |source: Cause| WarehouseError::Unreachable { warehouse: place.clone(), source };
+        // A pool repeats a refused connection until its patience ends, so the first one is made outside of it.
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+        let first = first.map_err(|elapsed| unreachable(elapsed.into()))?.map_err(|error| unreachable(error.into()))?;
+        // A server that was reached does not become unreachable by a goodbye that fails.
+        let _ = first.close().await;
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
-            .connect_with(options)
-            .await
-            .map_err(|error| WarehouseError::Unreachable { warehouse: place.clone(), source: error.into() })?;
+            // Others may wait for a connection while a query runs to its own limit.
+            .acquire_timeout(settings.statement_timeout + CONNECT_TIMEOUT)
+            .connect_lazy_with(options);
         Ok(Self { pool, statement_timeout: settings.statement_timeout, place })
     }
 
@@ -113,11 +121,9 @@ impl PostgresWarehouse {
 #[async_trait]
 impl Warehouse for PostgresWarehouse {
     async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError> {
-        let doing = || format!("counting the events of {date}");
-        let range = day(date).map_err(|error| WarehouseError::Query { doing: doing(), source: error.into() })?;
         let statement = Statement {
             sql: include_str!("../../../queries/warehouse/partition.sql").to_owned(),
-            binds: range.map(|instant| Bind::Instant(micros(instant))).to_vec(),
+            binds: [midnight(date), next_midnight(midnight(date))].map(Bind::Instant).to_vec(),
         };
         let read = async {
             let rows = self.rows(&statement).await?;
@@ -131,7 +137,7 @@ impl Warehouse for PostgresWarehouse {
                 rows: rows.unsigned_abs(),
                 latest_event_at: latest.and_then(|latest| instant_of(latest.timestamp_micros())),
             })),
-            Err(error) => Err(self.explain(error, doing()).await),
+            Err(error) => Err(self.explain(error, format!("counting the events of {date}")).await),
         }
     }
 
@@ -161,12 +167,6 @@ fn place_of(options: &PgConnectOptions) -> String {
     format!("PostgreSQL {}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default())
 }
 
-/// The first instant of a UTC date and that of the next.
-fn day(date: Date) -> Result<[Timestamp; 2], jiff::Error> {
-    let from = date.to_zoned(TimeZone::UTC)?.timestamp();
-    Ok([from, from.checked_add(SignedDuration::from_hours(24))?])
-}
-
 fn bind<'q>(query: Query<'q, sqlx::Postgres, PgArguments>, value: &'q Bind) -> Query<'q, sqlx::Postgres, PgArguments> {
     match value {
         Bind::Key(key) => query.bind(*key),
@@ -184,7 +184,7 @@ fn chrono_instant(instant: Micros) -> DateTime<Utc> {
 }
 
 fn cohort_row(needs: &Needs, row: &PgRow) -> Result<CohortRow, sqlx::Error> {
-    let moments = |(place, metric): (usize, &super::needs::MetricNeed)| -> Result<Moments, sqlx::Error> {
+    let moments = |(place, metric): (usize, &MetricNeed)| -> Result<Moments, sqlx::Error> {
         let get = |name: &str| row.try_get::<f64, _>(format!("{name}_{place}").as_str());
         let (mean_y, m2_y) = (get("mean_y")?, get("m2_y")?);
         let (mean_d, m2_d, c_yd) = match metric.denominator {

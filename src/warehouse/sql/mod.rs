@@ -3,6 +3,8 @@
 
 mod dialect;
 mod postgres;
+#[cfg(test)]
+mod tests;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -12,7 +14,8 @@ pub(crate) use dialect::Dialect;
 pub(crate) use postgres::Postgres;
 
 use super::error::WarehouseError;
-use super::needs::{Adds, MetricNeed, Micros, Needs, Reading};
+use super::instants::Micros;
+use super::needs::{Adds, MetricNeed, Needs, Reading};
 use crate::domain::Field;
 
 /// A statement and the values of its parameters, in order.
@@ -54,7 +57,6 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect) -> Result<Statement,
     let experiment_id = binder.bind(Bind::Key(needs.experiment_id));
     let unit_type = binder.bind(Bind::Text(needs.unit_type.clone()));
     let exposed_from = binder.bind(Bind::Instant(needs.exposed_from));
-    let exposed_to = binder.bind(Bind::Instant(needs.exposed_to));
     let events_to = binder.bind(Bind::Instant(needs.events_to));
     let window = binder.bind(Bind::Length(needs.window));
     let spans: Vec<Value> = needs
@@ -78,7 +80,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect) -> Result<Statement,
         fields => fields(needs, &events, dialect),
         readings => readings(needs, &events),
         metrics => metrics(needs, dialect),
-        experiment_id, unit_type, exposed_from, exposed_to, events_to, spans, events, sums,
+        experiment_id, unit_type, exposed_from, events_to, spans, events, sums,
     };
     let sql = render(template_context).map_err(|error| WarehouseError::Query {
         doing: format!("writing the query of experiment {:?}", needs.experiment),
