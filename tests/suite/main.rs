@@ -1,4 +1,11 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
+mod mail_real;
+mod night_real;
+mod reference;
+mod registry_real;
+mod stats_properties;
 mod support;
 mod support_smoke;
+mod warehouse_postgres;
+mod warehouses_agree;
