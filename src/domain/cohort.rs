@@ -68,6 +68,9 @@ pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, window_days: u16
         .filter_map(|(index, epoch)| {
             let from = if index == 0 { epoch.started_at } else { epoch.started_at + settle };
             let mut to = epoch.ended_at.unwrap_or(until);
+            if let Some(next) = epochs.get(index + 1) {
+                to = to.min(next.started_at);
+            }
             if let Some(bound) = next_move(index) {
                 to = to.min(bound);
             }

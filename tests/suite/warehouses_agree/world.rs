@@ -103,7 +103,13 @@ impl World {
             variants: vec![variant(0, "control"), variant(1, "candidate")],
         };
         let ramp_at = midnight(FIRST) + SignedDuration::from_hours(26);
-        let epoch = |number, started_at| Epoch { number, started_at, allocations: Vec::new(), moved_units: false };
+        let epoch = |number, started_at| Epoch {
+            number,
+            started_at,
+            ended_at: None,
+            allocations: Vec::new(),
+            moved_units: false,
+        };
         let epochs = vec![epoch(0, midnight(FIRST)), epoch(1, ramp_at)];
         let mut world = Self { experiment, epochs, assignments: Vec::new(), events: Vec::new() };
         for number in 0..6_000 {
