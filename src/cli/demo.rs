@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::output::{table, word};
 use super::{Exit, OutputFormat};
-use crate::decide::Outcome;
+use crate::decide::{Outcome, Percent};
 use crate::demo::{Demo, Fate};
 use crate::report::NightReport;
 
@@ -109,9 +109,9 @@ fn show(fates: &[Fate], arguments: &DemoArguments, output: OutputFormat) -> anyh
         println!("{}: {}", fate.scenario.experiment, fate.why);
         if let Some((pooled, stratified)) = fate.pooled_and_stratified {
             println!(
-                "  pooled over the ramp its lift would read {:+.1} %; day by day and epoch by epoch it reads {:+.1} %",
-                100.0 * pooled,
-                100.0 * stratified
+                "  pooled over the ramp its lift would read {}; day by day and epoch by epoch it reads {}",
+                Percent(pooled),
+                Percent(stratified)
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 
 use crate::decide::Outcome;
@@ -11,7 +11,7 @@ use crate::report::{NightReport, Standing};
 /// A table in the house style; colour only on a terminal that wants it.
 pub(super) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
     if !std::io::stdout().is_terminal() {
         table.set_width(120);
     }

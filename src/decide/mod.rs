@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Experiment, ExperimentStatus, Policy, RolloutState, Share};
 use crate::evidence::{Assessment, DayState};
 
-pub(crate) use reason::Rounded;
 pub use reason::{Finding, Reason};
+pub(crate) use reason::{Percent, Rounded};
 pub use siblings::promote_at_most_one;
 
 /// What is to be done with one candidate.

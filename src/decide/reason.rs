@@ -1,4 +1,4 @@
-//! Why: one value per reason, and the one sentence that log, record, mail and `explain` share.
+//! Why: one value per reason, and the one sentence that record, mail and output share.
 
 use std::fmt;
 
@@ -206,8 +206,8 @@ impl Reason {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |value: f64| match self.scale {
-            Scale::Lift => format!("{:+.1} %", 100.0 * value),
-            Scale::Value => format!("{}", Rounded(value)),
+            Scale::Lift => Percent(value).to_string(),
+            Scale::Value => Rounded(value).to_string(),
         };
         write!(f, "{}: ", self.metric)?;
         match self.effect {
@@ -227,6 +227,15 @@ impl fmt::Display for Finding {
             write!(f, " ({why})")?;
         }
         Ok(())
+    }
+}
+
+/// A lift in percent with its sign: `+12.4 %`, `−3.0 %`.
+pub(crate) struct Percent(pub f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{:+.1} %", 100.0 * self.0).replace('-', "−"))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use jiff::ToSpan;
 use serde_json::json;
-use sqlx::Row;
 use uuid::Uuid;
 
 use super::traffic::{Assignment, Shares};
@@ -12,8 +12,8 @@ use super::world::Scenario;
 use super::{FIRST_DAY, Fate};
 use crate::config::Config;
 use crate::control::ControlStore;
-use crate::domain::{Experiment, ModelVersion, Share};
-use crate::evidence::MetricSet;
+use crate::domain::{Experiment, ExperimentId, ExperimentStatus, ModelVersion, Share, VariantId};
+use crate::evidence::{Comparison, MetricSet, assess};
 use crate::registry::{LocalRegistry, Registry};
 use crate::stats::Moments;
 
@@ -115,7 +115,7 @@ pub(super) async fn shares(control: &ControlStore) -> anyhow::Result<Vec<Shares>
         Shares {
             name,
             experiment: id.0,
-            active: status == crate::domain::ExperimentStatus::Active,
+            active: status == ExperimentStatus::Active,
             variants: variants.into_iter().map(|v| (v.id.0, v.name, Share::ten_thousandths(v.allocation))).collect(),
         }
     });
@@ -139,6 +139,9 @@ pub(super) async fn store_assignments(control: &ControlStore, assignments: &[Ass
     Ok(())
 }
 
+/// The days of the ramp: what comes later is all at one share and dilutes what pooling gets wrong.
+const RAMP_DAYS: i64 = 15;
+
 /// What pooling over the ramp would read as the lift of the first guardrail, and what stratifying reads.
 pub(super) async fn pooled_and_stratified(
     control: &ControlStore,
@@ -147,30 +150,28 @@ pub(super) async fn pooled_and_stratified(
 ) -> anyhow::Result<Option<(f64, f64)>> {
     let policy = config.policies.of(fate.scenario.experiment);
     let Some(metric) = policy.guardrails.first().and_then(|g| config.metrics.get(&g.metric)) else { return Ok(None) };
-    let experiment = key(fate.scenario.experiment);
-    let id_of = |name: &str| key(&format!("{} {name}", fate.scenario.experiment));
-    let sets = MetricSet::group(config.metrics.values().filter(|m| m.name == metric.name));
-    let mut pooled = [Moments::EMPTY, Moments::EMPTY];
-    for set in &sets {
-        for cohort in control.load_cohorts(crate::domain::ExperimentId(experiment), set).await? {
-            let Some(moments) = cohort.moments.get(&metric.name) else { continue };
-            for (pool, name) in pooled.iter_mut().zip(["control", fate.scenario.candidate]) {
-                if cohort.variant.0 == id_of(name) {
-                    *pool = pool.merge(moments);
-                }
-            }
-        }
+    let id_of = |name: &str| VariantId(key(&format!("{} {name}", fate.scenario.experiment)));
+    let (control_arm, candidate_arm) = (id_of("control"), id_of(fate.scenario.candidate));
+    let end = FIRST_DAY.checked_add(RAMP_DAYS.days())?;
+    let mut cohorts = Vec::new();
+    for set in MetricSet::group([metric]) {
+        let all = control.load_cohorts(ExperimentId(key(fate.scenario.experiment)), &set).await?;
+        cohorts.extend(all.into_iter().filter(|cohort| cohort.date < end));
     }
-    let row = sqlx::query(
-        "SELECT l.assessment AS assessment FROM rampkeeper_looks l JOIN rampkeeper_decisions d ON d.id = l.decision_id
-         WHERE d.experiment_id = $1 ORDER BY d.position DESC LIMIT 1",
-    )
-    .bind(experiment.to_string())
-    .fetch_optional(control.pool())
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let assessment: serde_json::Value = serde_json::from_str(&row.try_get::<String, _>("assessment")?)?;
-    let stratified = assessment["guardrails"][0]["effect"].as_f64();
-    let pooled = (pooled[0].mean_y > 0.0).then(|| pooled[1].mean_y / pooled[0].mean_y - 1.0);
+    let pooled = |arm| {
+        let ours = cohorts.iter().filter(|cohort| cohort.variant == arm);
+        ours.filter_map(|cohort| cohort.moments.get(&metric.name)).fold(Moments::EMPTY, |sum, m| sum.merge(m)).mean_y
+    };
+    let assessment = assess(&Comparison {
+        control: control_arm,
+        candidate: candidate_arm,
+        candidates: 1,
+        policy,
+        metrics: &config.metrics,
+        cohorts: &cohorts,
+        epochs: &[],
+    });
+    let stratified = assessment.guardrails.first().and_then(|reading| reading.effect);
+    let pooled = (pooled(control_arm) > 0.0).then(|| pooled(candidate_arm) / pooled(control_arm) - 1.0);
     Ok(pooled.zip(stratified))
 }

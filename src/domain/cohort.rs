@@ -55,24 +55,21 @@ pub struct CohortRequest<'a> {
 /// The exposures that may enter the evidence, epoch by epoch.
 ///
 /// Two kinds of instants are left out (statistics.md section 0): the settling time after an allocation change, while
-/// assignment services may still serve the old split; and, before an epoch that moved units between arms, exposures
-/// whose window had not ended by then, because part of their window was lived in another arm.
+/// assignment services may still serve the old split; and everything before an epoch that moved units between arms. What
+/// had closed by then was kept; what had not was partly lived in another arm, and its assignments now name that arm.
 ///
 /// `epochs` are in order of their start; `until` ends the last one.
-pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, window_days: u16, until: Timestamp) -> Vec<EpochSpan> {
-    let window = SignedDuration::from_hours(24 * i64::from(window_days));
-    let next_move = |index: usize| epochs[index + 1..].iter().find(|e| e.moved_units).map(|e| e.started_at - window);
+pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, until: Timestamp) -> Vec<EpochSpan> {
+    let readable = epochs.iter().rposition(|epoch| epoch.moved_units).unwrap_or(0);
     epochs
         .iter()
         .enumerate()
+        .skip(readable)
         .filter_map(|(index, epoch)| {
             let from = if index == 0 { epoch.started_at } else { epoch.started_at + settle };
             let mut to = epoch.ended_at.unwrap_or(until);
             if let Some(next) = epochs.get(index + 1) {
                 to = to.min(next.started_at);
-            }
-            if let Some(bound) = next_move(index) {
-                to = to.min(bound);
             }
             let to = to.min(until);
             (from < to).then_some(EpochSpan { epoch: epoch.number, from, to })
@@ -125,7 +122,7 @@ mod tests {
             epoch(0, "2026-01-01T00:00:00Z", Some("2026-01-04T02:00:00Z"), false),
             epoch(1, "2026-01-04T02:00:00Z", None, false),
         ];
-        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), 1, at("2026-01-09T00:00:00Z"));
+        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), at("2026-01-09T00:00:00Z"));
         assert_eq!(spans[0].from, at("2026-01-01T00:00:00Z"));
         assert_eq!(spans[0].to, at("2026-01-04T02:00:00Z"));
         assert_eq!(spans[1].from, at("2026-01-04T02:15:00Z"));
@@ -133,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn open_windows_before_a_move_are_left_out() {
+    fn what_was_open_at_a_move_is_left_out() {
         let epochs = [
             epoch(0, "2026-01-01T00:00:00Z", Some("2026-01-04T02:00:00Z"), false),
             epoch(1, "2026-01-04T02:00:00Z", None, true),
         ];
-        let spans = exposure_spans(&epochs, SignedDuration::ZERO, 1, at("2026-01-09T00:00:00Z"));
-        assert_eq!(spans[0].to, at("2026-01-03T02:00:00Z"));
+        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), at("2026-01-09T00:00:00Z"));
+        assert_eq!(spans.iter().map(|s| (s.epoch, s.from)).collect::<Vec<_>>(), [(1, at("2026-01-04T02:15:00Z"))]);
     }
 
     #[test]
@@ -149,7 +146,7 @@ mod tests {
             epoch(1, "2026-01-04T02:00:00Z", Some("2026-01-04T02:10:00Z"), false),
             epoch(2, "2026-01-04T02:10:00Z", None, false),
         ];
-        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), 1, at("2026-01-09T00:00:00Z"));
+        let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), at("2026-01-09T00:00:00Z"));
         assert_eq!(spans.iter().map(|s| s.epoch).collect::<Vec<_>>(), [0, 2]);
     }
 }

@@ -9,7 +9,7 @@ use super::cohort::Cohort;
 use super::reading::{Judged, Reading};
 use super::split::SplitReading;
 use crate::domain::{Bound, Epoch, Metric, Policy, Require, SuccessTest, VariantId};
-use crate::stats::{Moments, Stratum, average_e, merge_small};
+use crate::stats::{Moments, Stratum, average_e, closure, merge_small};
 
 /// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
 const MIN_STRATUM_UNITS: u64 = 50;
@@ -79,7 +79,7 @@ pub fn assess(comparison: &Comparison<'_>) -> Assessment {
         policy.success.metrics.iter().filter_map(|s| read(&s.metric, Bound::Margin(s.margin), alpha_success)).collect();
 
     let log_es: Vec<f64> = guardrails.iter().map(|reading| reading.log_e_harm).collect();
-    for (reading, log_e) in guardrails.iter_mut().zip(closure_adjusted(&log_es)) {
+    for (reading, log_e) in guardrails.iter_mut().zip(closure::closure_adjusted(&log_es)) {
         reading.log_e_adjusted = log_e;
     }
     let all = || guardrails.iter().chain(&success);
@@ -89,8 +89,8 @@ pub fn assess(comparison: &Comparison<'_>) -> Assessment {
     let multiple: u64 = ours().map(|cohort| cohort.health.multiple_exposed).sum();
     Assessment {
         evidence_through: comparison.cohorts.iter().map(|cohort| cohort.date).max(),
-        control_units: all().map(|r| r.control_units).min().unwrap_or(0),
-        candidate_units: all().map(|r| r.candidate_units).min().unwrap_or(0),
+        control_units: least_units(comparison, comparison.control, all().map(|r| r.metric.as_str())),
+        candidate_units: least_units(comparison, comparison.candidate, all().map(|r| r.metric.as_str())),
         log_e_rollback: average_e(&log_es),
         split: SplitReading::judge(
             &one_per_cohort(comparison.cohorts),
@@ -120,22 +120,13 @@ impl Assessment {
     }
 }
 
-/// Adjusts e-values for their number by closing the average: e*_g is the least average of E_g with the j smallest others
-/// (Vovk & Wang 2021). Reject where e*_g >= 1/alpha; the family-wise error is then at most alpha.
-fn closure_adjusted(log_es: &[f64]) -> Vec<f64> {
-    let adjusted = log_es.iter().enumerate().map(|(index, log_e)| {
-        let mut others: Vec<f64> =
-            log_es.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, log_e)| *log_e).collect();
-        others.sort_by(f64::total_cmp);
-        let mut set = vec![*log_e];
-        let mut least = *log_e;
-        for other in others {
-            set.push(other);
-            least = least.min(average_e(&set));
-        }
-        least
-    });
-    adjusted.collect()
+/// The least units of a variant that any of the metrics has in closed cohorts.
+fn least_units<'a>(comparison: &Comparison<'_>, variant: VariantId, metrics: impl Iterator<Item = &'a str>) -> u64 {
+    let units = |metric: &str| {
+        let ours = comparison.cohorts.iter().filter(|cohort| cohort.variant == variant);
+        ours.filter_map(|cohort| cohort.moments.get(metric)).map(|moments| moments.n).sum()
+    };
+    metrics.map(units).min().unwrap_or(0)
 }
 
 /// The strata of one metric: date by date within its epoch, small days joined to their neighbours.
@@ -155,7 +146,11 @@ fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
         *arm = arm.merge(moments);
     }
     let epochs = by_epoch.into_values();
-    epochs.flat_map(|days| merge_small(&days.into_values().collect::<Vec<_>>(), MIN_STRATUM_UNITS)).collect()
+    let joined = epochs.map(|days| merge_small(&days.into_values().collect::<Vec<_>>(), MIN_STRATUM_UNITS));
+    let (whole, waiting): (Vec<_>, Vec<_>) = joined.map(|joined| (joined.whole, joined.waiting)).unzip();
+    let whole: Vec<Stratum> = whole.into_iter().flatten().collect();
+    // A stratum that is still growing would change what was looked at before. It only stands in while there is no other.
+    if whole.is_empty() { waiting.into_iter().flatten().collect() } else { whole }
 }
 
 /// Metric sets with different windows each bring their own cohort of the same units; the split counts units once.

@@ -83,7 +83,7 @@ impl Night<'_> {
             to: through,
             spans: Vec::new(),
         };
-        request.spans = exposure_spans(&record.epochs, settle, set.window_days, request.exposed_to());
+        request.spans = exposure_spans(&record.epochs, settle, request.exposed_to());
         let answer = match self.warehouse.collect(&request).await {
             Ok(answer) => answer,
             Err(source) if source.is_outage() => {

@@ -5,8 +5,7 @@
 //! REST API; [`LocalRegistry`] keeps the same two facts in the control store, so that a laptop needs no server. The
 //! two pass the same contract test.
 //!
-//! A registry has no compare-and-swap: every write here says what shall be, repeating it changes nothing, and whoever
-//! writes reads back afterwards.
+//! A registry has no compare-and-swap: every write here says what shall be, repeating it changes nothing.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::night::{CandidateReport, ExperimentReport, NightReport, Standing};
-use crate::decide::{Outcome, Rounded};
+use crate::decide::{Outcome, Percent, Rounded};
 use crate::domain::{Bound, Direction};
 use crate::evidence::{Reading, Scale};
 
@@ -185,7 +185,7 @@ impl<'a> MetricView<'a> {
     fn of(reading: &'a Reading, role: &'static str) -> Self {
         let value = |value: Option<f64>| value.map_or("–".to_owned(), |v| Rounded(v).to_string());
         let show = |effect: f64| match reading.scale {
-            Scale::Lift => format!("{:+.1} %", 100.0 * effect),
+            Scale::Lift => Percent(effect).to_string(),
             Scale::Value => Rounded(effect).to_string(),
         };
         MetricView {

@@ -129,9 +129,19 @@ pub fn overlap(strata: &[Stratum]) -> Result<Arms, Insufficient> {
     })
 }
 
+/// Neighbouring strata of one epoch, joined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joined {
+    /// Strata that are large enough, in date order.
+    pub whole: Vec<Stratum>,
+    /// The last days, as long as they are not enough.
+    pub waiting: Option<Stratum>,
+}
+
 /// Joins neighbouring strata of ONE epoch, in date order, until each has `min_candidate` candidate units and two units in
-/// both arms; what is left over joins the last. Counts alone decide, so the joining cannot depend on the outcome.
-pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Vec<Stratum> {
+/// both arms; what is left over waits for more. A whole stratum never changes when days are added. Counts alone decide, so
+/// the joining cannot depend on the outcome.
+pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Joined {
     let mut merged: Vec<Stratum> = Vec::with_capacity(strata.len());
     let mut open: Option<Stratum> = None;
     for stratum in strata {
@@ -143,13 +153,7 @@ pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Vec<Stratum> {
             open = Some(joined);
         }
     }
-    if let Some(rest) = open {
-        match merged.last_mut() {
-            Some(last) => *last = last.merge(&rest),
-            None => merged.push(rest),
-        }
-    }
-    merged
+    Joined { whole: merged, waiting: open }
 }
 
 /// Weighted sums over the usable strata.

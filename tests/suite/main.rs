@@ -1,5 +1,6 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
+mod architecture;
 mod mail_real;
 mod night_real;
 mod reference;

@@ -76,8 +76,12 @@ proptest! {
     fn small_strata_are_joined_and_no_unit_is_lost(strata in strata(), least in 0u64..2_000_000) {
         let joined = merge_small(&strata, least);
         let units = |s: &[Stratum]| s.iter().map(|s| (s.control.n, s.candidate.n)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-        prop_assert_eq!(units(&joined), units(&strata));
-        prop_assert!(joined.len() == 1 || joined.iter().all(|s| s.candidate.n >= least));
+        let all: Vec<Stratum> = joined.whole.iter().copied().chain(joined.waiting).collect();
+        prop_assert_eq!(units(&all), units(&strata));
+        prop_assert!(joined.whole.iter().all(|s| s.candidate.n >= least));
+        // What is whole stays as it is when days are added.
+        let shorter = merge_small(&strata[..strata.len() - 1], least);
+        prop_assert_eq!(&shorter.whole[..], &joined.whole[..shorter.whole.len()]);
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl World {
             window_days,
             from: FIRST,
             to: FIRST + 2.days(),
-            spans: exposure_spans(&self.epochs, SignedDuration::from_mins(15), window_days, until),
+            spans: exposure_spans(&self.epochs, SignedDuration::from_mins(15), until),
         }
     }
 
