@@ -24,8 +24,12 @@ pub enum Step {
     MoveAssignments {
         /// The arm that they leave.
         from: VariantId,
+        /// Its name.
+        from_name: String,
         /// The arm that they join.
         to: VariantId,
+        /// Its name.
+        to_name: String,
     },
     /// Write an event of our own.
     LogEvent {
@@ -186,7 +190,7 @@ impl Planner<'_> {
         self.advance(state, RolloutStatus::RolledBack, state.stage);
         if self.policy.on_rollback == ExistingUnits::Move {
             self.plan.moves_units = true;
-            self.step(candidate, Step::MoveAssignments { from: candidate.id, to: self.control.id });
+            self.move_units(candidate, candidate, self.control);
         }
         if let Some(version) = self.model(candidate) {
             let (key, value) = ("stage".to_owned(), "archived".to_owned());
@@ -229,7 +233,7 @@ impl Planner<'_> {
         if self.policy.on_promote == ExistingUnits::Move {
             self.plan.moves_units = true;
             for other in &others {
-                self.step(candidate, Step::MoveAssignments { from: other.id, to: candidate.id });
+                self.move_units(candidate, other, candidate);
             }
         }
         if let Some(version) = self.model(candidate) {
@@ -276,6 +280,11 @@ impl Planner<'_> {
 
     fn step(&mut self, candidate: &Variant, step: Step) {
         self.plan.steps.push(PlannedStep { candidate: candidate.id, step });
+    }
+
+    fn move_units(&mut self, candidate: &Variant, from: &Variant, to: &Variant) {
+        let (from_name, to_name) = (from.name.clone(), to.name.clone());
+        self.step(candidate, Step::MoveAssignments { from: from.id, from_name, to: to.id, to_name });
     }
 
     fn model(&self, variant: &Variant) -> Option<ModelVersion> {
@@ -377,7 +386,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::MoveAssignments { from, to } => write!(f, "move the units of variant {from} to variant {to}"),
+            Step::MoveAssignments { from_name, to_name, .. } => write!(f, "move the units of {from_name} to {to_name}"),
             Step::LogEvent { event_type, .. } => write!(f, "log the event {event_type}"),
             Step::SetTag { version, key, value } => write!(f, "tag {version} {key}={value}"),
             Step::ArchiveOtherProduction { keep } => {

@@ -173,7 +173,7 @@ impl Applier<'_> {
     async fn step(&self, key: &str, payload: StepPayload) -> Result<(), ActionError> {
         let StepPayload { experiment, unit_type, step } = payload;
         match step {
-            Step::MoveAssignments { from, to } => {
+            Step::MoveAssignments { from, to, .. } => {
                 let moved = self.control.move_assignments(key, experiment, from, to, self.now).await?;
                 tracing::info!(moved, "units moved");
             }

@@ -235,7 +235,9 @@ pub(crate) struct Percent(pub f64);
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format!("{:+.1} %", 100.0 * self.0).replace('-', "−"))
+        let percent = 100.0 * self.0;
+        // No sign in front of what rounds to nothing.
+        if percent.abs() < 0.05 { f.write_str("0.0 %") } else { f.write_str(&format!("{percent:+.1} %").replace('-', "−")) }
     }
 }
 

@@ -129,7 +129,7 @@ fn a_quiet_candidate_ramps_and_at_the_last_stage_is_promoted() {
     assert_eq!(promoted.outcome, Outcome::Promote);
     assert_eq!(
         promoted.reasons[0].to_string(),
-        "shown safe after 30 full days at the last stage: cost: +0.0 % [−3.0 %, +3.0 %], margin +10 %"
+        "shown safe after 30 full days at the last stage: cost: 0.0 % [−3.0 %, +3.0 %], margin +10 %"
     );
 }
 
