@@ -25,8 +25,8 @@ pub(super) fn write_configuration(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("could not make {}", dir.display()))?;
     for (name, text) in [
         ("rampkeeper.yml", include_str!("../../config/rampkeeper.example.yml")),
-        ("metrics.yml", include_str!("../../config/metrics.example.yml")),
-        ("promotion.yml", include_str!("../../config/promotion.example.yml")),
+        ("metrics.example.yml", include_str!("../../config/metrics.example.yml")),
+        ("promotion.example.yml", include_str!("../../config/promotion.example.yml")),
     ] {
         let path = dir.join(name);
         std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;

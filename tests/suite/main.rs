@@ -3,6 +3,7 @@
 mod architecture;
 mod mail_real;
 mod night_real;
+mod readme;
 mod reference;
 mod registry_real;
 mod stats_properties;

@@ -1,0 +1,140 @@
+//! What README.md tells its readers to type is typed here, against real servers; and the examples are what they say.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rampkeeper::config;
+use tokio::process::Command;
+
+use crate::support::mlflow::Mlflow;
+use crate::support::postgres::Postgres;
+use crate::support::smtp::{Rules, Smtp};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The fenced blocks of that language, in order.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = readme();
+    let mut found = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        if line.strip_prefix("```").is_some_and(|word| word == language) {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            found.push(block.join("\n"));
+        } else if line.starts_with("```") {
+            // Skip to the end of a block of another language.
+            lines.by_ref().find(|line| *line == "```");
+        }
+    }
+    found
+}
+
+/// A folder with `rampkeeper` in it, as an installation would put it on the path.
+fn install(dir: &Path) -> String {
+    let bin = dir.join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_rampkeeper"), bin.join("rampkeeper")).unwrap();
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+async fn bash(script: &str, dir: &Path, path: &str) -> (String, bool) {
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", script]).current_dir(dir).env("PATH", path).env_remove("RAMPKEEPER_CONFIG");
+    let output = bash.output().await.unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (told, output.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_two_commands_are_the_demo_and_the_tests() {
+    let blocks = blocks("sh");
+    let dir = tempfile::tempdir().unwrap();
+    let path = install(dir.path());
+    let demo = blocks[0].replace("cargo run --release --", "rampkeeper");
+    assert_eq!(demo, "rampkeeper demo");
+    let (told, fine) = bash(&demo, dir.path(), &path).await;
+    assert!(fine, "{told}");
+    // The table in the README is the demo's own.
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = readme();
+    let table = shown.split("## ").nth(1).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('│')).collect();
+    assert!(rows.len() >= 7, "{rows:?}");
+    for row in rows {
+        assert!(squeeze(&told).contains(&squeeze(row)), "not what the demo says: {row}\n{told}");
+    }
+    assert_eq!(blocks[1], "tests/run");
+    assert!(root().join("tests/run").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_steps_on_real_servers_work_as_written() {
+    let (postgres, mlflow) = tokio::join!(Postgres::shared(), Mlflow::shared());
+    let smtp = Smtp::start(Rules::default()).await;
+    let url = postgres.database("app").await;
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let host = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+    postgres.sql(&url, "DROP ROLE IF EXISTS rampkeeper; CREATE ROLE rampkeeper LOGIN PASSWORD 'change-me'").await;
+    postgres.sql(&url, &format!("GRANT CREATE, CONNECT ON DATABASE \"{database}\" TO rampkeeper")).await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = install(dir.path());
+    let here = |text: &str| {
+        text.replace("localhost:5432/app", &format!("{host}/{database}")).replace("http://localhost:5000", mlflow.url())
+    };
+    std::fs::create_dir(dir.path().join("config")).unwrap();
+    for name in ["rampkeeper.postgres", "metrics", "promotion"] {
+        let name = format!("config/{name}.example.yml");
+        let text = std::fs::read_to_string(root().join(&name)).unwrap();
+        let text = here(&text)
+            .replace("port: 587", &format!("port: {}", smtp.port()))
+            .replace("encryption: starttls", "encryption: none");
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+
+    // The one command that the README says ends with 1 where it stands.
+    let check = "rampkeeper check --as-of 2026-03-31";
+    let script = here(&blocks("sh")[2..].join("\n"));
+    assert!(script.contains(check));
+    let script = script.replace(check, &format!("{check} && exit 9 || test $? -eq 1"));
+    let (told, fine) = bash(&script, dir.path(), &path).await;
+    assert!(fine, "{told}");
+
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for shown in [
+        &format!("The tables of postgres://rampkeeper:***@{host}/{database} are up to date."),
+        "As of 2026-03-31: 1 held",
+        "planner_policy_exp planner_v2 hold 10 % stale: the events of 2026-03-31 are missing",
+        "\"standing\": \"already_decided\"",
+    ] {
+        assert!(squeeze(&told.replace('│', " ")).contains(shown), "{shown} is not in {told}");
+    }
+    let mails = smtp.mails();
+    assert_eq!(mails.len(), 1, "one mail for the two runs");
+    assert_eq!(mails[0].header("Subject"), Some("[rampkeeper] 2026-03-31: 1 held"));
+}
+
+#[test]
+fn every_example_is_a_valid_configuration_as_it_is() {
+    for name in ["rampkeeper.example.yml", "rampkeeper.postgres.example.yml"] {
+        let loaded = config::load(&root().join("config").join(name));
+        assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+    }
+    let overlay = root().join("config/deploy/kubernetes/overlays/example/config/rampkeeper.yml");
+    let loaded = config::load(&overlay);
+    assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+}
+
+#[test]
+fn every_file_that_the_readme_points_to_exists() {
+    let readme = readme();
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let missing: Vec<&str> = links.filter(|link| !link.starts_with("http") && !root().join(link).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
