@@ -1,6 +1,6 @@
 //! The control store: the experiment tables and Rampkeeper's own, in PostgreSQL or, embedded, in SQLite.
 //!
-//! One set of statements under `queries/control/` serves both; see [`statement`]. Rows become domain values at the door
+//! One set of statements under `queries/control/` serves both. Rows become domain values at the door
 //! and every write checks the rows that it touched. It records what others decide and never decides itself.
 
 mod collected;

@@ -237,7 +237,11 @@ impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = 100.0 * self.0;
         // No sign in front of what rounds to nothing.
-        if percent.abs() < 0.05 { f.write_str("0.0 %") } else { f.write_str(&format!("{percent:+.1} %").replace('-', "−")) }
+        if percent.abs() < 0.05 {
+            f.write_str("0.0 %")
+        } else {
+            f.write_str(&format!("{percent:+.1} %").replace('-', "−"))
+        }
     }
 }
 

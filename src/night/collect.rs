@@ -87,7 +87,10 @@ impl Night<'_> {
         let answer = match self.warehouse.collect(&request).await {
             Ok(answer) => answer,
             Err(source) if source.is_outage() => {
-                return Err(CloseError::Night(NightError::Outage { warehouse: self.warehouse.describe(), source }));
+                return Err(CloseError::Night(NightError::Outage {
+                    warehouse: self.warehouse.describe(),
+                    source: Box::new(source),
+                }));
             }
             Err(error) => {
                 tracing::error!(experiment = %record.experiment.name, "{}", chain(&error));

@@ -51,7 +51,9 @@ impl<'a> Days<'a> {
                 self.incomplete.insert(date, DayState::Broken { why: chain(&error) });
                 return Ok(());
             }
-            Err(source) => return Err(NightError::Outage { warehouse: self.warehouse.describe(), source }),
+            Err(source) => {
+                return Err(NightError::Outage { warehouse: self.warehouse.describe(), source: Box::new(source) });
+            }
         };
         let state = judge_day(date, day.as_ref(), |before| self.complete.get(&before).map(|day| day.rows));
         match day {

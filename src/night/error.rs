@@ -37,7 +37,7 @@ pub enum NightError {
         /// Which warehouse.
         warehouse: String,
         /// Why.
-        source: WarehouseError,
+        source: Box<WarehouseError>,
     },
     /// The warehouse answered what it must not.
     #[error("experiment {experiment}")]

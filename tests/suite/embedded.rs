@@ -235,7 +235,8 @@ impl World {
               '{FIRST_DAY}T00:00:00.000000Z', '{FIRST_DAY}T00:00:00.000000Z');"
         ))
         .await;
-        let arms = [("control", "0.9000", "production", "champion"), ("candidate", "0.1000", "candidate", "challenger")];
+        let arms =
+            [("control", "0.9000", "production", "champion"), ("candidate", "0.1000", "candidate", "challenger")];
         for (number, (arm, share, stage, alias)) in (1..).zip(arms) {
             let (variant, version) = (key(&format!("{name} {arm}")), key(&format!("{name} version {number}")));
             let config = json!({
@@ -347,9 +348,13 @@ impl World {
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
         for row in self.rows(tables).await {
             let table: String = row.get(0);
-            let columns = format!("SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM pragma_table_info('{table}')");
+            let columns = format!(
+                "SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM pragma_table_info('{table}')"
+            );
             let columns = self.text(&columns).await;
-            let rows = format!("SELECT coalesce(group_concat(row, x'0a'), '') FROM (SELECT {columns} AS row FROM {table} ORDER BY 1)");
+            let rows = format!(
+                "SELECT coalesce(group_concat(row, x'0a'), '') FROM (SELECT {columns} AS row FROM {table} ORDER BY 1)"
+            );
             state.insert(table, self.text(&rows).await);
         }
         state.extend(self.files().into_iter().filter(|(name, _)| !name.starts_with("control.db")));
@@ -375,10 +380,11 @@ impl World {
         fs::read_to_string(self.path(&format!("reports/{day}.html"))).expect("a page")
     }
 
-    /// The mails in their folder, as they are.
+    /// The mails in their folder, their folded lines made whole.
     pub fn mails(&self) -> Vec<String> {
         let folder = self.path("mails").read_dir().into_iter().flatten().flatten();
-        folder.map(|entry| fs::read_to_string(entry.path()).expect("a mail")).collect()
+        let read = |path: PathBuf| fs::read_to_string(path).expect("a mail").replace("=\r\n", "");
+        folder.map(|entry| read(entry.path())).collect()
     }
 }
 

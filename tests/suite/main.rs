@@ -1,8 +1,11 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
 mod architecture;
+mod bad_input;
+mod embedded;
 mod mail_real;
 mod night_real;
+mod program;
 mod readme;
 mod reference;
 mod registry_real;
