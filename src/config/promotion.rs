@@ -236,6 +236,7 @@ impl Resolver<'_> {
             success,
             alphas,
             materiality: entry.materiality.or(base.map(|b| b.materiality)).unwrap_or(0.5),
+            max_nights: base.and_then(|b| b.max_nights),
             on_rollback: existing(rollback.existing_units, base.map(|b| b.on_rollback)),
             on_promote: existing(promote.existing_units, base.map(|b| b.on_promote)),
             srm_blocks_rollback: match rollback.on_srm {

@@ -20,6 +20,7 @@ fn policy() -> Policy {
         success: Success { require: Require::All, metrics: vec![] },
         alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
         materiality: 0.5,
+        max_nights: None,
         on_rollback: ExistingUnits::Move,
         on_promote: ExistingUnits::Move,
         srm_blocks_rollback: false,

@@ -20,6 +20,9 @@ pub struct Policy {
     pub alphas: Alphas,
     /// The least harm that is rolled back, as a fraction of the margin in 0..=1; proven harm below it is held.
     pub materiality: f64,
+    /// The last night, counted from the experiment's first day, on which promotion is tested. It declares the planned
+    /// looks of a group-sequential test; without it promotion is tested by a confidence sequence without an end.
+    pub max_nights: Option<u32>,
     /// What becomes of a rolled back candidate's units.
     pub on_rollback: ExistingUnits,
     /// What becomes of the other variants' units when a candidate is promoted.
@@ -126,6 +129,11 @@ pub enum ExistingUnits {
 }
 
 impl Policy {
+    /// The first night on which a candidate that lost no day may be promoted: the sum of the stages' least days.
+    pub fn first_promotion_night(&self) -> u32 {
+        self.stages.iter().map(|stage| stage.min_days).fold(0, u32::saturating_add).max(1)
+    }
+
     /// The stage at which a candidate with that share stands: the first that grants at least as much.
     pub fn stage_of(&self, share: Share) -> usize {
         let found = self.stages.iter().position(|stage| stage.allocation >= share);

@@ -48,7 +48,7 @@ pub use expected_loss::expected_loss;
 pub use fieller::{Interval, fieller, lift};
 pub use insufficient::{Arm, Insufficient};
 pub use moments::Moments;
-pub use overlap::{Arms, Estimate, Joined, Stratum, merge_small, overlap};
+pub use overlap::{Arms, Estimate, Joined, OverlapSums, Stratum, merge_small, overlap};
 pub use pooled_score::harm_by_score;
 pub use sequence::{
     one_sided_multiplier, one_sided_multiplier_closed, optimal_information, optimal_information_approximate,

@@ -102,31 +102,11 @@ pub struct Arms {
 /// [`Insufficient`] if no stratum has two units in both arms, if a moment is not finite or has a negative variance, or if
 /// a ratio's denominator is not separated from zero.
 pub fn overlap(strata: &[Stratum]) -> Result<Arms, Insufficient> {
-    let mut total = Totals::default();
+    let mut sums = OverlapSums::default();
     for stratum in strata {
-        stratum.control.check(Arm::Control)?;
-        stratum.candidate.check(Arm::Candidate)?;
-        if stratum.is_usable() {
-            if total.weight == 0.0 {
-                total.anchor = stratum.control.level();
-            }
-            total.add(stratum);
-        }
+        sums.add(stratum)?;
     }
-    if total.weight == 0.0 {
-        return Err(nothing_usable(strata));
-    }
-    total.control.settle(total.anchor, Arm::Control)?;
-    total.candidate.settle(total.anchor, Arm::Candidate)?;
-    for stratum in strata.iter().filter(|s| s.is_usable()) {
-        let share = stratum.weight() / total.weight;
-        total.control.add_spread(&stratum.control, share * share, Arm::Control)?;
-        total.candidate.add_spread(&stratum.candidate, share * share, Arm::Candidate)?;
-    }
-    Ok(Arms {
-        control: total.control.estimate(total.weight, Arm::Control)?,
-        candidate: total.candidate.estimate(total.weight, Arm::Candidate)?,
-    })
+    sums.arms()
 }
 
 /// Neighbouring strata of one epoch, joined.
@@ -156,81 +136,125 @@ pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Joined {
     Joined { whole: merged, waiting: open }
 }
 
-/// Weighted sums over the usable strata.
-#[derive(Default)]
-struct Totals {
+/// The weighted sums of [`overlap`], to which strata can be added one by one: a night costs one addition.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OverlapSums {
     /// A level near both arms'. Sums are taken of the distance from it, so that arms at 1e9 that differ by 1 keep the
     /// digits of their difference.
     anchor: f64,
     weight: f64,
-    control: ArmTotals,
-    candidate: ArmTotals,
+    seen: (u64, u64),
+    control: ArmSums,
+    candidate: ArmSums,
 }
 
-impl Totals {
-    fn add(&mut self, stratum: &Stratum) {
-        let weight = stratum.weight();
-        self.weight += weight;
-        self.control.add(&stratum.control, weight, self.anchor);
-        self.candidate.add(&stratum.candidate, weight, self.anchor);
+impl OverlapSums {
+    /// Adds one stratum.
+    ///
+    /// # Errors
+    /// [`Insufficient`] if one of its moments is not finite or has a negative variance.
+    pub fn add(&mut self, stratum: &Stratum) -> Result<(), Insufficient> {
+        stratum.control.check(Arm::Control)?;
+        stratum.candidate.check(Arm::Candidate)?;
+        self.seen.0 = self.seen.0.saturating_add(stratum.control.n);
+        self.seen.1 = self.seen.1.saturating_add(stratum.candidate.n);
+        if stratum.is_usable() {
+            if self.weight == 0.0 {
+                self.anchor = stratum.control.level();
+            }
+            let weight = stratum.weight();
+            self.weight += weight;
+            self.control.add(&stratum.control, weight, self.anchor, Arm::Control)?;
+            self.candidate.add(&stratum.candidate, weight, self.anchor, Arm::Candidate)?;
+        }
+        Ok(())
+    }
+
+    /// Σ w, the harmonic size of all strata: information grows in proportion to it.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// Units of both arms in usable strata, control first.
+    pub fn units(&self) -> (u64, u64) {
+        (self.control.n, self.candidate.n)
+    }
+
+    /// Both arms over the strata so far.
+    ///
+    /// # Errors
+    /// As [`overlap`].
+    pub fn arms(&self) -> Result<Arms, Insufficient> {
+        if self.weight == 0.0 {
+            return Err(nothing_usable(self.seen.0, self.seen.1));
+        }
+        Ok(Arms {
+            control: self.control.estimate(self.anchor, self.weight, Arm::Control)?,
+            candidate: self.candidate.estimate(self.anchor, self.weight, Arm::Candidate)?,
+        })
     }
 }
 
-#[derive(Default)]
-struct ArmTotals {
+/// One arm's sums; y' = y − anchor·d.
+#[derive(Clone, Copy, Debug, Default)]
+struct ArmSums {
     n: u64,
-    /// Σ w(ȳ − anchor·d̄).
+    /// Σ w·ȳ'.
     y: f64,
     /// Σ w·d̄.
     d: f64,
-    /// The mean or ratio, once all strata are summed.
-    mean: f64,
-    /// Σ (w/W)² · variance of the residual y − mean·d / n.
-    residual: f64,
-    /// Σ (w/W)² · variance of d / n.
-    denominator: f64,
+    /// Σ w²/n · variance of y'.
+    spread_y: f64,
+    /// Σ w²/n · covariance of y' and d.
+    cross: f64,
+    /// Σ w²/n · variance of d.
+    spread_d: f64,
 }
 
-impl ArmTotals {
-    fn add(&mut self, moments: &Moments, weight: f64, anchor: f64) {
+impl ArmSums {
+    fn add(&mut self, moments: &Moments, weight: f64, anchor: f64, arm: Arm) -> Result<(), Insufficient> {
+        let per_unit = weight * weight / moments.n as f64;
         self.n = self.n.saturating_add(moments.n);
         self.y += weight * (moments.mean_y - anchor * moments.mean_d);
         self.d += weight * moments.mean_d;
+        self.spread_y += per_unit * moments.residual_variance(anchor, arm)?;
+        self.cross += per_unit * (moments.covariance() - anchor * moments.variance_d());
+        self.spread_d += per_unit * moments.variance_d();
+        Ok(())
     }
 
-    /// Σ w·ȳ / Σ w·d̄: the weights' sum cancels, and d̄ = 1 makes it a weighted mean.
-    fn settle(&mut self, anchor: f64, arm: Arm) -> Result<(), Insufficient> {
+    /// Σ w·ȳ / Σ w·d̄ (the weights' sum cancels, and d̄ = 1 makes it a weighted mean) and the variance of the residual
+    /// y − mean·d, which lies `shift` = mean − anchor from y'.
+    fn estimate(&self, anchor: f64, weight: f64, arm: Arm) -> Result<Estimate, Insufficient> {
         if self.d == 0.0 {
             return Err(Insufficient::DenominatorNearZero { arm });
         }
-        self.mean = anchor + self.y / self.d;
-        Ok(())
-    }
-
-    fn add_spread(&mut self, moments: &Moments, share_squared: f64, arm: Arm) -> Result<(), Insufficient> {
-        let per_unit = share_squared / moments.n as f64;
-        self.residual += per_unit * moments.residual_variance(self.mean, arm)?;
-        self.denominator += per_unit * moments.variance_d();
-        Ok(())
-    }
-
-    fn estimate(&self, weight: f64, arm: Arm) -> Result<Estimate, Insufficient> {
-        let mean_d = self.d / weight;
-        if mean_d * mean_d <= MIN_DENOMINATOR_Z * MIN_DENOMINATOR_Z * self.denominator {
+        let shift = self.y / self.d;
+        let mean = anchor + shift;
+        let (mean_d, spread_d) = (self.d / weight, self.spread_d / (weight * weight));
+        if mean_d * mean_d <= MIN_DENOMINATOR_Z * MIN_DENOMINATOR_Z * spread_d {
             return Err(Insufficient::DenominatorNearZero { arm });
         }
-        let variance = self.residual / (mean_d * mean_d);
-        if !self.mean.is_finite() || !variance.is_finite() {
+        let residual = self.spread_y - 2.0 * shift * self.cross + shift * shift * self.spread_d;
+        let noise = CANCELLED * (self.spread_y + shift * shift * self.spread_d);
+        if residual < -noise {
+            return Err(Insufficient::NegativeVariance { arm });
+        }
+        // What only rounding has left of terms that cancel is no variance.
+        let residual = if residual <= noise { 0.0 } else { residual };
+        let variance = residual / (self.d * self.d);
+        if !mean.is_finite() || !variance.is_finite() {
             return Err(Insufficient::non_finite("a stratified estimate"));
         }
-        Ok(Estimate { mean: self.mean, variance, n: self.n })
+        Ok(Estimate { mean, variance, n: self.n })
     }
 }
 
+/// Relative to its terms: below this a residual variance has cancelled.
+const CANCELLED: f64 = 1e-12;
+
 /// Names the arm that keeps the strata from being used.
-fn nothing_usable(strata: &[Stratum]) -> Insufficient {
-    let control = strata.iter().map(|s| s.control.n).fold(0, u64::saturating_add);
-    let candidate = strata.iter().map(|s| s.candidate.n).fold(0, u64::saturating_add);
+fn nothing_usable(control: u64, candidate: u64) -> Insufficient {
     if control == 0 || candidate == 0 {
         return Insufficient::NoUnits;
     }
