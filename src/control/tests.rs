@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::*;
 use crate::decide::{Decision, Outcome, Reason};
 use crate::domain::{ExperimentId, RolloutState, RolloutStatus, Share, VariantId};
-use crate::evidence::{Assessment, Cohort, CohortHealth, MetricSet};
+use crate::evidence::{Assessment, Cohort, CohortHealth, MetricSet, PromotionLook};
 use crate::plan::{Plan, Reallocation};
 use crate::stats::Moments;
 
@@ -94,8 +94,10 @@ fn assessment() -> Assessment {
         guardrails: vec![],
         success: vec![],
         log_e_rollback: 0.0,
+        promotion_look: PromotionLook::EveryNight,
         split: None,
         multiple_exposure: 0.0,
+        events: 1000,
         not_numbers: 0,
     }
 }

@@ -5,7 +5,7 @@ use jiff::Unit;
 use super::reason::{Finding, Reason};
 use super::{Look, Situation};
 use crate::domain::{Bound, Share};
-use crate::evidence::{Reading, Verdict};
+use crate::evidence::{PromotionLook, Reading, Verdict};
 
 /// What the harm evidence demands.
 pub(super) enum Harm {
@@ -154,6 +154,11 @@ pub(super) fn evidence_for_ramp(situation: &Situation<'_>) -> Vec<Reason> {
 /// Promotion: every guardrail shown safe and the success rule satisfied, on the same night (statistics.md 3.6b).
 pub(super) fn evidence_for_promotion(situation: &Situation<'_>) -> Vec<Reason> {
     let mut reasons = suspicion(situation);
+    match situation.assessment.promotion_look {
+        PromotionLook::EveryNight | PromotionLook::Planned { .. } => {}
+        PromotionLook::NotYet { night, first } => reasons.push(Reason::BeforeFirstLook { night, first }),
+        PromotionLook::Over { max_nights } => reasons.push(Reason::DeadlinePassed { max_nights }),
+    }
     let unsafe_ones: Vec<Finding> =
         situation.assessment.guardrails.iter().filter(|r| !r.verdict.is_safe()).map(Finding::from).collect();
     if !unsafe_ones.is_empty() {

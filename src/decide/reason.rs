@@ -159,6 +159,18 @@ pub enum Reason {
         /// The guardrails.
         findings: Vec<Finding>,
     },
+    /// The planned looks at promotion have not begun.
+    BeforeFirstLook {
+        /// Tonight, counted from the experiment's first day.
+        night: u32,
+        /// The night of the first look.
+        first: u32,
+    },
+    /// The planned looks at promotion are over, and no error rate is left for another.
+    DeadlinePassed {
+        /// The last night that was planned.
+        max_nights: u32,
+    },
     /// Success metrics not yet shown.
     NotShownBetter {
         /// The success metrics.
@@ -329,6 +341,15 @@ impl fmt::Display for Reason {
             }
             Reason::EstimateOutsideMargin { findings } => write!(f, "estimated outside the margin: {}", list(findings)),
             Reason::NotShownSafe { findings } => write!(f, "not yet shown safe: {}", list(findings)),
+            Reason::BeforeFirstLook { night, first } => {
+                write!(f, "too early to promote: night {night}, and the planned looks begin with night {first}")
+            }
+            Reason::DeadlinePassed { max_nights } => {
+                write!(
+                    f,
+                    "the {max_nights} planned nights are over without a promotion; end the experiment, or begin a new one"
+                )
+            }
             Reason::NotShownBetter { findings } => write!(f, "not yet shown: {}", list(findings)),
             Reason::NoRoom { control, wanted, keep } => {
                 write!(f, "no room: control has {control}, the ramp wants {wanted} of it, and {keep} must stay")

@@ -7,7 +7,7 @@ use crate::domain::{
     Alpha, Alphas, Bound, Direction, ExistingUnits, ExperimentId, Guardrail, Margin, Require, RolloutStatus, Stage,
     Success, VariantId,
 };
-use crate::evidence::{Interval, Reading, Scale, SplitReading, Verdict};
+use crate::evidence::{Interval, PromotionLook, Reading, Scale, SplitReading, Verdict};
 
 fn policy() -> Policy {
     let alpha = |a| Alpha::try_from(a).unwrap();
@@ -56,8 +56,10 @@ fn assessment(reading: Reading) -> Assessment {
         log_e_rollback: reading.log_e_harm,
         guardrails: vec![reading],
         success: vec![],
+        promotion_look: PromotionLook::EveryNight,
         split: None,
         multiple_exposure: 0.0,
+        events: 1000,
         not_numbers: 0,
     }
 }

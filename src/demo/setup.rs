@@ -170,6 +170,7 @@ pub(super) async fn pooled_and_stratified(
         metrics: &config.metrics,
         cohorts: &cohorts,
         epochs: &[],
+        as_of: end,
     });
     let stratified = assessment.guardrails.first().and_then(|reading| reading.effect);
     let pooled = (pooled(control_arm) > 0.0).then(|| pooled(candidate_arm) / pooled(control_arm) - 1.0);

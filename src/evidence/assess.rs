@@ -6,9 +6,10 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::cohort::Cohort;
+use super::look::{PromotionLook, promotion_bounds, promotion_look, seen_by_looks};
 use super::reading::{Judged, Reading};
 use super::split::SplitReading;
-use crate::domain::{Bound, Epoch, Metric, Policy, Require, SuccessTest, VariantId};
+use crate::domain::{Bound, Direction, Epoch, Metric, Policy, Require, SuccessTest, VariantId};
 use crate::stats::{Moments, Stratum, average_e, closure, merge_small};
 
 /// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
@@ -31,6 +32,8 @@ pub struct Comparison<'a> {
     pub cohorts: &'a [Cohort],
     /// Its allocation epochs.
     pub epochs: &'a [Epoch],
+    /// The night.
+    pub as_of: Date,
 }
 
 /// What the evidence shows of one candidate.
@@ -48,65 +51,131 @@ pub struct Assessment {
     pub success: Vec<Reading>,
     /// ln of the mean of the guardrails' e-values of harm (statistics.md 3.6a).
     pub log_e_rollback: f64,
+    /// Whether tonight is a look at promotion.
+    pub promotion_look: PromotionLook,
     /// The split of first exposures.
     pub split: Option<SplitReading>,
     /// The share of units seen in more than one arm.
     pub multiple_exposure: f64,
+    /// Events of both arms that entered.
+    pub events: u64,
     /// Values that should be numbers and are not, in both arms.
     pub not_numbers: u64,
+}
+
+/// The error rates and bounds that one candidate's metrics are judged by tonight.
+#[derive(Clone, Copy, Debug)]
+pub struct Standards {
+    alpha_harm: f64,
+    alpha_safe: f64,
+    alpha_success: f64,
+    bound_safe: Option<f64>,
+    bound_success: Option<f64>,
+    first_look_units: u64,
+}
+
+impl Standards {
+    /// For a policy whose error rates `candidates` share. `planned` has the harmonic numbers of units seen by the planned
+    /// looks up to tonight's, and how many are planned; without it safety is judged by the confidence sequence.
+    pub fn of(policy: &Policy, candidates: usize, planned: Option<(&[f64], u32)>) -> Self {
+        let arms = candidates.max(1) as f64;
+        let alpha_safe = policy.alphas.promotion.get() / arms;
+        // At least one of several success metrics is a union of tests, so they share the error rate.
+        let alpha_success = match policy.success.require {
+            Require::Any => alpha_safe / policy.success.metrics.len().max(1) as f64,
+            Require::All => alpha_safe,
+        };
+        let bound = |alpha| planned.map(|(seen, of)| promotion_bounds(alpha, seen, of).pop().unwrap_or(f64::INFINITY));
+        let bound_safe = bound(alpha_safe);
+        Standards {
+            alpha_harm: policy.alphas.rollback.get() / arms,
+            alpha_safe,
+            alpha_success,
+            bound_safe,
+            bound_success: if alpha_success == alpha_safe { bound_safe } else { bound(alpha_success) },
+            first_look_units: policy.stages.first().map_or(2, |stage| stage.min_units),
+        }
+    }
+
+    /// For a guardrail.
+    pub fn guardrail(&self, bound: Bound, direction: Direction) -> Judged {
+        self.judged(bound, direction, self.alpha_safe, self.bound_safe)
+    }
+
+    /// For a success metric.
+    pub fn success(&self, bound: Bound, direction: Direction) -> Judged {
+        self.judged(bound, direction, self.alpha_success, self.bound_success)
+    }
+
+    fn judged(&self, bound: Bound, direction: Direction, alpha_safe: f64, planned_bound: Option<f64>) -> Judged {
+        let Standards { alpha_harm, first_look_units, .. } = *self;
+        Judged { bound, direction, alpha_harm, alpha_safe, planned_bound, first_look_units }
+    }
 }
 
 /// Judges a candidate on the closed cohorts. Pure: the same cohorts give the same bytes.
 pub fn assess(comparison: &Comparison<'_>) -> Assessment {
     let policy = comparison.policy;
-    let arms = comparison.candidates.max(1) as f64;
-    let alpha_harm = policy.alphas.rollback.get() / arms;
-    let alpha_safe = policy.alphas.promotion.get() / arms;
-    // At least one of several success metrics is a union of tests, so they share the error rate.
-    let alpha_success = match policy.success.require {
-        Require::Any => alpha_safe / policy.success.metrics.len().max(1) as f64,
-        Require::All => alpha_safe,
+    let promotion_look = promotion_look(comparison);
+    let seen = match promotion_look {
+        PromotionLook::Planned { look, of } => Some((seen_by_looks(comparison, look), of)),
+        PromotionLook::EveryNight | PromotionLook::NotYet { .. } | PromotionLook::Over { .. } => None,
     };
-    let first_look_units = policy.stages.first().map_or(2, |stage| stage.min_units);
-    let read = |name: &str, bound: Bound, alpha_safe: f64| {
+    let planned = seen.as_ref().map(|(seen, of)| (seen.as_slice(), *of));
+    let standards = Standards::of(policy, comparison.candidates, planned);
+    let read = |name: &str, how: &dyn Fn(Direction) -> Judged| {
         let metric = comparison.metrics.get(name)?;
-        let how = Judged { bound, direction: metric.direction, alpha_harm, alpha_safe, first_look_units };
-        Some(Reading::judge(name, &strata(comparison, name), &how))
+        Some(Reading::judge(name, &strata(comparison, name), &how(metric.direction)))
     };
-    let mut guardrails: Vec<Reading> =
-        policy.guardrails.iter().filter_map(|g| read(&g.metric, g.bound, alpha_safe)).collect();
-    let success: Vec<Reading> =
-        policy.success.metrics.iter().filter_map(|s| read(&s.metric, Bound::Margin(s.margin), alpha_success)).collect();
-
-    let log_es: Vec<f64> = guardrails.iter().map(|reading| reading.log_e_harm).collect();
-    for (reading, log_e) in guardrails.iter_mut().zip(closure::closure_adjusted(&log_es)) {
-        reading.log_e_adjusted = log_e;
-    }
-    let all = || guardrails.iter().chain(&success);
+    let guardrails: Vec<Reading> = policy
+        .guardrails
+        .iter()
+        .filter_map(|g| read(&g.metric, &|direction| standards.guardrail(g.bound, direction)))
+        .collect();
+    let success: Vec<Reading> = policy
+        .success
+        .metrics
+        .iter()
+        .filter_map(|s| read(&s.metric, &|direction| standards.success(Bound::Margin(s.margin), direction)))
+        .collect();
+    let names = || guardrails.iter().chain(&success).map(|r| r.metric.as_str());
     let pair = [comparison.control, comparison.candidate];
     let ours = || comparison.cohorts.iter().filter(|cohort| pair.contains(&cohort.variant));
     let units: u64 = ours().map(|cohort| cohort.health.units).sum();
     let multiple: u64 = ours().map(|cohort| cohort.health.multiple_exposed).sum();
-    Assessment {
+    let mut assessment = Assessment {
         evidence_through: comparison.cohorts.iter().map(|cohort| cohort.date).max(),
-        control_units: least_units(comparison, comparison.control, all().map(|r| r.metric.as_str())),
-        candidate_units: least_units(comparison, comparison.candidate, all().map(|r| r.metric.as_str())),
-        log_e_rollback: average_e(&log_es),
+        control_units: least_units(comparison, comparison.control, names()),
+        candidate_units: least_units(comparison, comparison.candidate, names()),
+        log_e_rollback: 0.0,
+        promotion_look,
         split: SplitReading::judge(
             &one_per_cohort(comparison.cohorts),
             comparison.epochs,
             comparison.control,
             comparison.candidate,
-            policy.alphas.srm.get() / arms,
+            policy.alphas.srm.get() / comparison.candidates.max(1) as f64,
         ),
         multiple_exposure: if units + multiple == 0 { 0.0 } else { multiple as f64 / (units + multiple) as f64 },
+        events: ours().map(|cohort| cohort.health.events).sum(),
         not_numbers: ours().map(|cohort| cohort.health.not_numbers).sum(),
         guardrails,
         success,
-    }
+    };
+    assessment.weigh();
+    assessment
 }
 
 impl Assessment {
+    /// Averages the guardrails' e-values of harm, and adjusts each for their number.
+    pub fn weigh(&mut self) {
+        let log_es: Vec<f64> = self.guardrails.iter().map(|reading| reading.log_e_harm).collect();
+        for (reading, log_e) in self.guardrails.iter_mut().zip(closure::closure_adjusted(&log_es)) {
+            reading.log_e_adjusted = log_e;
+        }
+        self.log_e_rollback = average_e(&log_es);
+    }
+
     /// What promotion wants shown of the success metrics, paired with their readings.
     pub fn success_shown(&self, policy: &Policy) -> bool {
         let mut shown = policy.success.metrics.iter().zip(&self.success).map(|(wanted, reading)| match wanted.test {

@@ -7,14 +7,16 @@ mod assess;
 mod cohort;
 mod frame;
 mod health;
+mod look;
 mod reading;
 mod split;
 
-pub use assess::{Assessment, Comparison, assess};
+pub use assess::{Assessment, Comparison, Standards, assess};
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};
-pub use reading::{Judged, Reading, Scale, Verdict};
+pub use look::{PromotionLook, promotion_bounds};
+pub use reading::{Judged, Reading, Scale, Seen, Verdict};
 pub use split::SplitReading;
 
 // Parts of a reading, so that whoever reads one needs no word of statistics.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Bound, Direction};
 use crate::stats::{
-    self, Arm, Arms, Better, Contrast, Insufficient, Interval, Stratum, fieller, lift, log_e_one_sided,
-    one_sided_multiplier, overlap,
+    self, Arm, Arms, Better, Contrast, Insufficient, Interval, OverlapSums, Stratum, fieller, lift, log_e_one_sided,
+    one_sided_multiplier,
 };
 
 /// What a night can say of one metric (design.md, words for outcomes).
@@ -67,6 +67,9 @@ pub struct Judged {
     pub alpha_harm: f64,
     /// The error rate of calling it safe or better, at any night.
     pub alpha_safe: f64,
+    /// The bound of tonight's planned look at promotion, in standard errors, which then takes the place of the confidence
+    /// sequence on the safe side; infinite where tonight is no look.
+    pub planned_bound: Option<f64>,
     /// Units per arm before the first look.
     pub first_look_units: u64,
 }
@@ -137,11 +140,37 @@ impl Reading {
     /// Judges one metric over its strata, which are in order of date.
     ///
     /// The test: for a margin m, harm is ψ = −s(μ_t − μ_c) and safety ψ = s(μ_t − (1 − s·m)μ_c) (statistics.md 2.3); for a
-    /// limit ψ = −s(μ_t − L) (2.4). Both sides use the one-sided normal mixture with τ = m × control's mean at the first
-    /// look, frozen there (3.2). The interval's ends are Fieller's with the same multipliers, so it inverts the verdict.
+    /// limit ψ = −s(μ_t − L) (2.4). Harm, and safety unless its looks are planned, use the one-sided normal mixture with
+    /// τ = m × control's mean at the first look, frozen there (3.2). The interval's ends are Fieller's with the same
+    /// multipliers, so it inverts the verdict.
     pub fn judge(metric: &str, strata: &[Stratum], how: &Judged) -> Reading {
+        let mut seen = Seen::default();
+        let summed = strata.iter().try_for_each(|stratum| seen.add(stratum, how.first_look_units));
+        let mut reading = Reading::empty(metric, how);
         let units = |pick: fn(&Stratum) -> u64| strata.iter().map(pick).fold(0, u64::saturating_add);
-        let mut reading = Reading {
+        reading.control_units = units(|s| s.control.n);
+        reading.candidate_units = units(|s| s.candidate.n);
+        if reading.control_units == 0 && reading.candidate_units == 0 {
+            return reading;
+        }
+        if let Err(why) = summed.and_then(|()| reading.fill(&seen, strata, how)) {
+            reading.verdict = Verdict::Insufficient { why };
+        }
+        reading
+    }
+
+    /// The same from sums that were carried along night by night, for whom strata are not at hand any more.
+    pub fn judge_seen(metric: &str, seen: &Seen, how: &Judged) -> Reading {
+        let mut reading = Reading::empty(metric, how);
+        (reading.control_units, reading.candidate_units) = seen.sums.units();
+        if let Err(why) = reading.fill(seen, &[], how) {
+            reading.verdict = Verdict::Insufficient { why };
+        }
+        reading
+    }
+
+    fn empty(metric: &str, how: &Judged) -> Reading {
+        Reading {
             metric: metric.to_owned(),
             bound: how.bound,
             direction: how.direction,
@@ -155,37 +184,41 @@ impl Reading {
             log_e_harm: 0.0,
             log_e_adjusted: 0.0,
             control_breaks_limit: false,
-            control_units: units(|s| s.control.n),
-            candidate_units: units(|s| s.candidate.n),
-        };
-        if reading.control_units == 0 && reading.candidate_units == 0 {
-            return reading;
+            control_units: 0,
+            candidate_units: 0,
         }
-        if let Err(why) = reading.fill(strata, how) {
-            reading.verdict = Verdict::Insufficient { why };
-        }
-        reading
     }
 
-    fn fill(&mut self, strata: &[Stratum], how: &Judged) -> Result<(), Insufficient> {
-        let arms = overlap(strata)?;
+    fn fill(&mut self, seen: &Seen, strata: &[Stratum], how: &Judged) -> Result<(), Insufficient> {
+        let arms = seen.sums.arms()?;
         self.control = Some(arms.control.mean);
         self.candidate = Some(arms.candidate.mean);
         match how.bound {
-            Bound::Margin(margin) => self.fill_lift(&arms, strata, margin.get(), how),
-            Bound::Ceiling(limit) | Bound::Floor(limit) => self.fill_limit(&arms, strata, limit, how),
+            Bound::Margin(margin) => self.fill_lift(&arms, seen, strata, margin.get(), how),
+            Bound::Ceiling(limit) | Bound::Floor(limit) => self.fill_limit(&arms, seen, limit, how),
         }
     }
 
-    fn fill_lift(&mut self, arms: &Arms, strata: &[Stratum], margin: f64, how: &Judged) -> Result<(), Insufficient> {
+    fn fill_lift(
+        &mut self,
+        arms: &Arms,
+        seen: &Seen,
+        strata: &[Stratum],
+        margin: f64,
+        how: &Judged,
+    ) -> Result<(), Insufficient> {
         let better = better(how.direction);
         let effect = lift(arms)?;
         let ratio = effect + 1.0;
         let variance = arms.candidate.variance + ratio * ratio * arms.control.variance;
         self.effect = Some(effect);
         self.standard_error = Some(variance.sqrt() / arms.control.mean.abs());
-        let tau = margin * first_look(strata, how.first_look_units)?.control.mean.abs();
-        let harm = stats::harm(arms, better)?;
+        let tau = margin * seen.first_look(how.first_look_units)?.abs();
+        let harm = match stats::harm(arms, better) {
+            // A rate that fell to nothing has no variance of its own. Against "no difference" it has one.
+            Err(why @ Insufficient::ZeroVariance { .. }) => return self.fill_score(strata, tau, how).map_err(|_| why),
+            harm => harm?,
+        };
         let (q_harm, q_safe) = multipliers(&harm, tau, how);
         let wide = fieller(arms, q_safe)?;
         let narrow = fieller(arms, q_harm)?;
@@ -214,11 +247,21 @@ impl Reading {
         Ok(())
     }
 
-    fn fill_limit(&mut self, arms: &Arms, strata: &[Stratum], limit: f64, how: &Judged) -> Result<(), Insufficient> {
+    /// An arm without variance: harm is judged by the score test, whose variance is that of both arms under "no difference".
+    /// It can show harm and nothing else, since no margin can be tested without a variance.
+    fn fill_score(&mut self, strata: &[Stratum], tau: f64, how: &Judged) -> Result<(), Insufficient> {
+        let harm = stats::harm_by_score(strata, better(how.direction))?;
+        self.log_e_harm = log_e_one_sided(&harm, tau);
+        let (q_harm, _) = multipliers(&harm, tau, how);
+        self.verdict = if harm.z() > q_harm { Verdict::Harm } else { Verdict::Inconclusive };
+        Ok(())
+    }
+
+    fn fill_limit(&mut self, arms: &Arms, seen: &Seen, limit: f64, how: &Judged) -> Result<(), Insufficient> {
         let better = better(how.direction);
         self.effect = Some(arms.candidate.mean);
         self.standard_error = Some(arms.candidate.standard_error());
-        first_look(strata, how.first_look_units)?;
+        seen.first_look(how.first_look_units)?;
         let violation = stats::against_limit(&arms.candidate, better, limit)?;
         let tau = LIMIT_TAU * limit.abs();
         let (q_harm, q_safe) = multipliers(&violation, tau, how);
@@ -248,6 +291,43 @@ impl Reading {
     }
 }
 
+/// What was seen of one metric so far: the weighted sums, and control's mean at the first look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    sums: OverlapSums,
+    first_look: Option<f64>,
+}
+
+impl Seen {
+    /// Adds a stratum, in order of date. The first look is frozen when both arms reach `first_look_units`; it depends on
+    /// the oldest strata alone and never changes once it exists.
+    ///
+    /// # Errors
+    /// [`Insufficient`] if one of the stratum's moments cannot be.
+    pub fn add(&mut self, stratum: &Stratum, first_look_units: u64) -> Result<(), Insufficient> {
+        self.sums.add(stratum)?;
+        let (control, candidate) = self.sums.units();
+        if self.first_look.is_none() && control >= first_look_units && candidate >= first_look_units {
+            self.first_look = self.sums.arms().ok().map(|arms| arms.control.mean);
+        }
+        Ok(())
+    }
+
+    /// The harmonic number of units seen.
+    pub fn weight(&self) -> f64 {
+        self.sums.weight()
+    }
+
+    /// Control's mean at the first look.
+    fn first_look(&self, needed: u64) -> Result<f64, Insufficient> {
+        self.first_look.ok_or_else(|| {
+            let (control, candidate) = self.sums.units();
+            let (arm, units) = if control < candidate { (Arm::Control, control) } else { (Arm::Candidate, candidate) };
+            Insufficient::TooFewUnits { arm, units, needed }
+        })
+    }
+}
+
 fn better(direction: Direction) -> Better {
     match direction {
         Direction::Increase => Better::Higher,
@@ -257,22 +337,8 @@ fn better(direction: Direction) -> Better {
 
 fn multipliers(contrast: &Contrast, tau: f64, how: &Judged) -> (f64, f64) {
     let u = tau * tau * contrast.information();
-    (one_sided_multiplier(u, how.alpha_harm), one_sided_multiplier(u, how.alpha_safe))
-}
-
-/// The arms as they stood at the first look: over the shortest run of strata with enough units in both arms. It depends
-/// on the oldest cohorts alone, so it never changes once it exists.
-fn first_look(strata: &[Stratum], needed: u64) -> Result<Arms, Insufficient> {
-    let (mut control, mut candidate) = (0u64, 0u64);
-    for (index, stratum) in strata.iter().enumerate() {
-        control = control.saturating_add(stratum.control.n);
-        candidate = candidate.saturating_add(stratum.candidate.n);
-        if control >= needed && candidate >= needed {
-            return overlap(&strata[..=index]);
-        }
-    }
-    let (arm, units) = if control < candidate { (Arm::Control, control) } else { (Arm::Candidate, candidate) };
-    Err(Insufficient::TooFewUnits { arm, units, needed })
+    let q_safe = how.planned_bound.unwrap_or_else(|| one_sided_multiplier(u, how.alpha_safe));
+    (one_sided_multiplier(u, how.alpha_harm), q_safe)
 }
 
 #[cfg(test)]
@@ -288,7 +354,7 @@ mod tests {
     }
 
     fn how(bound: Bound, direction: Direction) -> Judged {
-        Judged { bound, direction, alpha_harm: 0.05, alpha_safe: 0.05, first_look_units: 1000 }
+        Judged { bound, direction, alpha_harm: 0.05, alpha_safe: 0.05, planned_bound: None, first_look_units: 1000 }
     }
 
     fn margin(value: f64) -> Bound {
@@ -330,6 +396,22 @@ mod tests {
         assert!(own.log_e_harm > 3.0 && !own.control_breaks_limit);
         let both = Reading::judge("m", &strata(0.05, 0.05, 5_000, 20), &how(Bound::Ceiling(0.02), Direction::Decrease));
         assert!(both.log_e_harm <= 0.0 && both.control_breaks_limit);
+    }
+
+    #[test]
+    fn a_rate_that_falls_to_nothing_is_harm() {
+        let gone = Reading::judge("m", &strata(0.1, 0.0, 5_000, 20), &how(margin(0.05), Direction::Increase));
+        assert_eq!(gone.verdict, Verdict::Harm);
+        assert!(gone.log_e_harm > 100.0);
+    }
+
+    #[test]
+    fn sums_carried_along_judge_as_strata_do() {
+        let strata = strata(0.5, 0.49, 800, 12);
+        let how = how(margin(0.05), Direction::Increase);
+        let mut seen = Seen::default();
+        strata.iter().for_each(|s| seen.add(s, how.first_look_units).unwrap());
+        assert_eq!(Reading::judge_seen("m", &seen, &how), Reading::judge("m", &strata, &how));
     }
 
     #[test]

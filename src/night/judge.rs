@@ -65,6 +65,7 @@ pub(super) fn judge(
             metrics: &config.metrics,
             cohorts: &collected.cohorts,
             epochs: &record.epochs,
+            as_of,
         });
         let own = own_faults(candidate, versions);
         let faults: Vec<String> = shared.iter().chain(&own).cloned().collect();

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::decide::{Decision, Finding, Outcome, Reason};
 use crate::domain::{Bound, Direction, Margin, Share, VariantId};
-use crate::evidence::{Assessment, Interval, Reading, Scale, Verdict};
+use crate::evidence::{Assessment, Interval, PromotionLook, Reading, Scale, Verdict};
 use crate::plan::Reallocation;
 
 fn share(value: f64) -> Share {
@@ -53,8 +53,10 @@ fn candidate(name: &str, outcome: Outcome) -> CandidateReport {
             guardrails: vec![guardrail],
             success: vec![],
             log_e_rollback: 5.03,
+            promotion_look: PromotionLook::EveryNight,
             split: None,
             multiple_exposure: 0.0,
+            events: 1000,
             not_numbers: 0,
         },
     }
