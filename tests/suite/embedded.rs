@@ -327,6 +327,7 @@ impl World {
     async fn rows(&self, sql: &str) -> Vec<SqliteRow> {
         let mut connection = self.connect().await;
         let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await;
+        connection.close().await.expect("a connection that closes");
         rows.unwrap_or_else(|error| panic!("{error} in {sql}"))
     }
 
@@ -334,6 +335,7 @@ impl World {
     pub async fn sql(&self, statements: &str) {
         let mut connection = self.connect().await;
         let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await;
+        connection.close().await.expect("a connection that closes");
         done.unwrap_or_else(|error| panic!("{error} in {statements}"));
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::embedded::{World, better, day, harmful, outcome, program, told, two_in_the_night_after};
+use crate::embedded::{Told, World, better, day, harmful, outcome, program, told, two_in_the_night_after};
 
 const COMMANDS: [&str; 7] = ["demo", "migrate", "plan", "run", "serve", "check", "completions"];
 
@@ -31,13 +31,21 @@ async fn decisions(world: &World) -> i64 {
 // ---------------------------------------------------------------------------------------------------------------------
 // Arguments
 
+/// The example in a command's help, whose lines are folded.
+fn example(help: &str) -> Option<String> {
+    let (_, after) = help.split_once("Example:")?;
+    let paragraph = after.split("\n\n").next()?;
+    Some(paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 #[tokio::test]
 async fn every_command_has_help_with_an_example() {
     let main = told(program(&["--help"])).await.expect(0);
     for command in COMMANDS {
         assert!(main.out.contains(&format!("  {command} ")), "{command} is not in the main help: {}", main.out);
         let help = told(program(&[command, "--help"])).await.expect(0);
-        assert!(help.out.contains(&format!("Example: rampkeeper {command}")), "{command}: {}", help.out);
+        let example = example(&help.out).unwrap_or_else(|| panic!("{command}: no example in {}", help.out));
+        assert!(example.starts_with(&format!("rampkeeper {command}")), "{command}: {example}");
         assert!(help.out.contains("--config <FILE>"), "{command}: {}", help.out);
         assert_eq!(help.err, "", "{command}");
     }
@@ -47,14 +55,14 @@ async fn every_command_has_help_with_an_example() {
     }
 }
 
-/// The examples are for copying, so they are parsed by what they are for: a fault of usage would be 64.
+/// The examples are for copying: where there is no configuration they get as far as missing it.
 #[tokio::test]
 async fn the_examples_are_commands_that_the_program_takes() {
     let empty = tempfile::tempdir().unwrap();
     for command in COMMANDS.into_iter().filter(|command| !["demo", "completions"].contains(command)) {
         let help = told(program(&[command, "--help"])).await.expect(0);
-        let example = help.out.lines().find_map(|line| line.split("Example: rampkeeper ").nth(1)).unwrap();
-        let mut run = program(&example.split_whitespace().collect::<Vec<_>>());
+        let example = example(&help.out).unwrap();
+        let mut run = program(&example.split_whitespace().skip(1).collect::<Vec<_>>());
         run.current_dir(&empty);
         told(run).await.expect(78);
     }
@@ -214,11 +222,6 @@ async fn a_run_that_fails_gives_its_lease_back() {
     std::fs::write(world.path("reports"), "a file where the folder belongs").unwrap();
     told(world.nightly("run", day(1))).await.expect(1);
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_leases").await, 0);
-    // What was decided stands, and the next run tells it.
-    std::fs::remove_file(world.path("reports")).unwrap();
-    told(world.nightly("run", day(1))).await.expect(0);
-    assert_eq!(decisions(&world).await, 2);
-    assert_eq!(world.mails().len(), 1, "the night was decided and nobody was told");
 }
 
 #[tokio::test]
@@ -232,7 +235,7 @@ async fn of_runs_started_at_once_exactly_one_decides() {
     }
     let mut decided = 0;
     for run in runs {
-        let told = crate::embedded::Told::from(run.wait_with_output().await.unwrap());
+        let told = Told::from(run.wait_with_output().await.unwrap());
         match told.code {
             Some(75) => drop(told.complains("another run holds the lease")),
             Some(0) if told.json()["run"] == Value::Null => {}
@@ -290,7 +293,7 @@ async fn serves_until(signal: &str) {
     let began = Instant::now();
     let ended = tokio::time::timeout(PATIENCE, serve.wait_with_output()).await.expect("serve ends").unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "took {:?} to end", began.elapsed());
-    let told = crate::embedded::Told::from(ended).expect(0);
+    let told = Told::from(ended).expect(0);
     told.complains("stopping after the night at hand");
     for line in told.err.lines() {
         let _: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
