@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::apply::{Applied, Applier, action_of_mail, actions_of, chain};
+use crate::apply::{Applier, action_of_mail, actions_of, chain};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, Lease, NewDecision, NewEpoch, NightRecord, RENEW_EVERY};
 use crate::domain::{Epoch, RolloutState};
@@ -92,13 +92,14 @@ impl Night<'_> {
     }
 
     async fn run_under(&self) -> Result<NightReport, NightError> {
-        let resumed = self.applier().apply_pending().await?;
+        let mut applier = Applier::new(self.control, self.registry, self.mailer, self.now);
+        let resumed = applier.apply_pending().await?;
         let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
         let mut report = self.evaluate_all(Mode::Act { run }).await?;
-        let applied = self.applier().apply_pending().await?;
+        applier.apply_pending().await?;
         report.resumed = resumed.iter().filter(|a| a.error.is_none()).map(|a| a.what.clone()).collect();
-        report.unfinished = applied.iter().filter_map(unfinished).collect();
-        self.tell(&mut report, run).await?;
+        report.unfinished = applier.unfinished();
+        self.tell(&mut report, run, &mut applier).await?;
         if report.is_news() || !resumed.is_empty() {
             tracing::info!(as_of = %self.as_of, "{}", report.summary());
         }
@@ -224,7 +225,7 @@ impl Night<'_> {
     }
 
     /// Writes the report and sends it, once.
-    async fn tell(&self, report: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+    async fn tell(&self, report: &mut NightReport, run: Uuid, applier: &mut Applier<'_>) -> Result<(), NightError> {
         if !report.is_news() {
             return Ok(());
         }
@@ -241,16 +242,12 @@ impl Night<'_> {
             let action = action_of_mail(&digest_mail(report, &readers));
             self.control.add_actions(run, &[action], self.now).await?;
             // What failed a moment ago was told in this mail; it is tried again by the next run.
-            let sent = self.applier().apply_mail().await?;
-            report.unfinished.extend(sent.iter().filter_map(unfinished));
+            applier.apply_mail().await?;
+            report.unfinished = applier.unfinished();
         }
         let summary = json!({ "summary": report.summary(), "unfinished": report.unfinished });
         self.control.finish_run(run, &summary, self.now).await?;
         Ok(())
-    }
-
-    fn applier(&self) -> Applier<'_> {
-        Applier { control: self.control, registry: self.registry, mailer: self.mailer, now: self.now }
     }
 
     /// A day must be over before it can be judged.
@@ -270,10 +267,6 @@ impl Night<'_> {
             _ => Ok(()),
         }
     }
-}
-
-fn unfinished(applied: &Applied) -> Option<String> {
-    applied.error.as_ref().map(|error| format!("{}: {error}", applied.what))
 }
 
 fn failed(name: String, why: String) -> ExperimentReport {

@@ -2,29 +2,43 @@
 //!
 //! An action that fails stays pending and is tried again by the next run before that run decides anything new. The
 //! allocation change is not among them: it was committed together with the decision.
+//!
+//! One action that fails must neither hold up the night nor be overtaken:
+//!
+//! - Once an adapter is found to be away, its other actions of that pass are skipped.
+//! - The registry sees the steps of an experiment in their order: behind one that is still to be done, they wait. Else
+//!   an alias could be removed today and set tomorrow by the older step.
+//! - What failed in a run is not tried twice by it.
+
+mod deed;
+mod error;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::control::{ControlError, ControlStore, NewAction, PendingAction};
-use crate::domain::{Experiment, ExperimentId, VariantId};
-use crate::notify::{Mail, MailError, Mailer};
-use crate::plan::{Plan, Step};
-use crate::registry::{Registry, RegistryError};
+use crate::control::{ControlError, ControlStore, PendingAction};
+use crate::domain::ExperimentId;
+use crate::notify::{Mail, Mailer};
+use crate::plan::Step;
+use crate::registry::Registry;
 use crate::report::MailDraft;
 
-/// What carries out the journal.
+pub use deed::{action_of_mail, actions_of};
+pub use error::chain;
+
+use deed::{Adapter, Deed, MAIL, StepPayload, experiment_of};
+use error::ActionError;
+
+/// What carries out the journal, during one run.
 pub struct Applier<'a> {
-    /// The control store with the journal.
-    pub control: &'a ControlStore,
-    /// The model registry.
-    pub registry: &'a dyn Registry,
-    /// The way to the readers, if there is one.
-    pub mailer: Option<&'a dyn Mailer>,
-    /// The time of this run.
-    pub now: Timestamp,
+    control: &'a ControlStore,
+    registry: &'a dyn Registry,
+    mailer: Option<&'a dyn Mailer>,
+    now: Timestamp,
+    left: Vec<Left>,
 }
 
 /// How one action went.
@@ -40,134 +54,135 @@ pub struct Applied {
     pub error: Option<String>,
 }
 
-/// A step with what it needs to know of its experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StepPayload {
-    experiment: ExperimentId,
-    unit_type: String,
-    step: Step,
+/// What this run has not done.
+struct Left {
+    action: Applied,
+    /// Whether it was tried, or only skipped.
+    tried: bool,
 }
 
-/// Why an action could not be carried out.
-#[derive(Debug, thiserror::Error)]
-enum ActionError {
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    #[error(transparent)]
-    Mail(#[from] MailError),
-    #[error("no mail is configured, so this mail has no way to go; configure `mail` again")]
-    NoMailer,
-    #[error("the journal holds an action that this version does not know ({kind}): {error}")]
-    Unknown { kind: String, error: String },
+/// What a pass has met so far.
+#[derive(Default)]
+struct Pass {
+    away: BTreeSet<Adapter>,
+    behind: BTreeSet<ExperimentId>,
 }
 
-impl ActionError {
-    /// Whether trying again cannot help.
-    fn is_for_good(&self) -> bool {
-        matches!(self, ActionError::Mail(error) if error.is_permanent())
+impl Pass {
+    /// Why an action is not to be tried now.
+    fn skips(&self, adapter: Adapter, experiment: Option<ExperimentId>) -> Option<&'static str> {
+        match adapter {
+            Adapter::Registry if self.away.contains(&adapter) => Some("skipped: the registry did not answer"),
+            Adapter::Mail if self.away.contains(&adapter) => Some("skipped: no mail could be sent just before"),
+            Adapter::Registry if experiment.is_some_and(|id| self.behind.contains(&id)) => {
+                Some("skipped: an earlier step of the same experiment is still to be done")
+            }
+            Adapter::Control | Adapter::Registry | Adapter::Mail => None,
+        }
     }
 }
 
-/// The journal entries of a plan's steps. `decision_of` names the decision of each candidate.
-pub fn actions_of(
-    experiment: &Experiment,
-    plan: &Plan,
-    decision_of: impl Fn(VariantId) -> Option<Uuid>,
-) -> Vec<NewAction> {
-    let steps = plan.steps.iter().enumerate().filter_map(|(index, planned)| {
-        let decision = decision_of(planned.candidate)?;
-        let payload = StepPayload {
-            experiment: experiment.id,
-            unit_type: experiment.unit_type.clone(),
-            step: planned.step.clone(),
-        };
-        Some(NewAction {
-            idempotency_key: format!("{decision}/{index}/{}", planned.step.kind()),
-            decision: Some(decision),
-            kind: planned.step.kind().to_owned(),
-            payload: json!(payload),
-        })
-    });
-    steps.collect()
-}
-
-/// The journal entry of a mail.
-pub fn action_of_mail(draft: &MailDraft) -> NewAction {
-    NewAction {
-        idempotency_key: format!("mail/{}", draft.message_id),
-        decision: None,
-        kind: MAIL.to_owned(),
-        payload: json!(draft),
+impl<'a> Applier<'a> {
+    /// An applier for the run that began at `now`. Without a `mailer`, mails stay in the journal.
+    pub fn new(
+        control: &'a ControlStore,
+        registry: &'a dyn Registry,
+        mailer: Option<&'a dyn Mailer>,
+        now: Timestamp,
+    ) -> Self {
+        Self { control, registry, mailer, now, left: Vec::new() }
     }
-}
 
-const MAIL: &str = "mail";
-
-impl Applier<'_> {
-    /// Carries out everything that is pending and notes each result in the journal.
+    /// Carries out what is pending, but for what this run has tried already, and notes each result in the journal.
     ///
     /// # Errors
     /// Only where the journal itself cannot be read or written; a failed action is a result.
-    pub async fn apply_pending(&self) -> Result<Vec<Applied>, ControlError> {
+    pub async fn apply_pending(&mut self) -> Result<Vec<Applied>, ControlError> {
         self.apply(|_| true).await
     }
 
-    /// Carries out the mails that are pending, and nothing else.
+    /// The same for the mails alone.
     ///
     /// # Errors
     /// As [`Applier::apply_pending`].
-    pub async fn apply_mail(&self) -> Result<Vec<Applied>, ControlError> {
+    pub async fn apply_mail(&mut self) -> Result<Vec<Applied>, ControlError> {
         self.apply(|action| action.kind == MAIL).await
     }
 
-    async fn apply(&self, wanted: impl Fn(&PendingAction) -> bool) -> Result<Vec<Applied>, ControlError> {
+    /// What this run has not done, each with the reason, as sentences.
+    pub fn unfinished(&self) -> Vec<String> {
+        let told = |action: &Applied| action.error.as_ref().map(|error| format!("{}: {error}", action.what));
+        self.left.iter().filter_map(|left| told(&left.action)).collect()
+    }
+
+    async fn apply(&mut self, wanted: impl Fn(&PendingAction) -> bool) -> Result<Vec<Applied>, ControlError> {
+        let mut pass = Pass::default();
         let mut applied = Vec::new();
         for action in self.control.pending_actions().await?.into_iter().filter(wanted) {
-            let key = action.idempotency_key.clone();
-            let decision = action.decision;
-            let (what, result) = self.carry_out(&action).await;
-            let error = match result {
-                Ok(()) => {
-                    tracing::info!(action = %key, "{what}");
-                    self.control.action_done(&key, self.now).await?;
-                    None
+            let experiment = experiment_of(&action);
+            if self.left.iter().any(|left| left.tried && left.action.idempotency_key == action.idempotency_key) {
+                pass.behind.extend(experiment);
+                continue;
+            }
+            let deed = Deed::of(&action);
+            let what = deed.as_ref().map_or_else(|_| format!("carry out {}", action.kind), Deed::told);
+            let adapter = deed.as_ref().map_or(Adapter::Control, Deed::adapter);
+            let skipped = pass.skips(adapter, experiment);
+            let error = match skipped {
+                Some(why) => {
+                    tracing::info!(action = %action.idempotency_key, "did not {what}: {why}");
+                    Some(why.to_owned())
                 }
-                Err(error) => {
-                    let told = chain(&error);
-                    tracing::warn!(action = %key, attempts = action.attempts + 1, "could not {what}: {told}");
-                    self.control.action_failed(&key, &told, error.is_for_good(), self.now).await?;
-                    Some(told)
-                }
+                None => self.attempt(&action, deed, &what, &mut pass).await?,
             };
-            applied.push(Applied { idempotency_key: key, decision, what, error });
+            let outcome = Applied { idempotency_key: action.idempotency_key, decision: action.decision, what, error };
+            self.left.retain(|left| left.action.idempotency_key != outcome.idempotency_key);
+            if outcome.error.is_some() {
+                self.left.push(Left { action: outcome.clone(), tried: skipped.is_none() });
+            }
+            applied.push(outcome);
         }
         Ok(applied)
     }
 
-    async fn carry_out(&self, action: &PendingAction) -> (String, Result<(), ActionError>) {
-        let unknown =
-            |error: serde_json::Error| ActionError::Unknown { kind: action.kind.clone(), error: error.to_string() };
-        if action.kind == MAIL {
-            return match serde_json::from_value::<MailDraft>(action.payload.clone()) {
-                Ok(draft) => (format!("send the mail {:?}", draft.subject), self.send(draft).await),
-                Err(error) => ("send a mail".to_owned(), Err(unknown(error))),
-            };
-        }
-        match serde_json::from_value::<StepPayload>(action.payload.clone()) {
-            Ok(payload) => {
-                let what = payload.step.to_string();
-                (what, self.step(&action.idempotency_key, payload).await)
-            }
-            Err(error) => (format!("carry out {}", action.kind), Err(unknown(error))),
-        }
+    /// Tries one action and notes the result in the journal. Answers why it is not done, if it is not.
+    async fn attempt(
+        &self,
+        action: &PendingAction,
+        deed: Result<Deed, ActionError>,
+        what: &str,
+        pass: &mut Pass,
+    ) -> Result<Option<String>, ControlError> {
+        let key = &action.idempotency_key;
+        let result = match deed {
+            Ok(deed) => self.carry_out(key, deed).await,
+            Err(unknown) => Err(unknown),
+        };
+        let Err(error) = result else {
+            tracing::info!(action = %key, "{what}");
+            self.control.action_done(key, self.now).await?;
+            return Ok(None);
+        };
+        let told = chain(&error);
+        let for_good = error.is_for_good();
+        let again = if for_good { "given up" } else { "tried again by the next run" };
+        tracing::warn!(action = %key, attempts = action.attempts + 1, "could not {what}: {told} ({again})");
+        self.control.action_failed(key, &told, for_good, self.now).await?;
+        pass.away.extend(error.outage());
+        // What is given up holds nobody up.
+        pass.behind.extend(experiment_of(action).filter(|_| !for_good));
+        Ok(Some(if for_good { format!("given up: {told}") } else { told }))
     }
 
-    async fn send(&self, draft: MailDraft) -> Result<(), ActionError> {
-        let mailer = self.mailer.ok_or(ActionError::NoMailer)?;
-        mailer.send(&Mail::from(draft)).await?;
-        Ok(())
+    async fn carry_out(&self, key: &str, deed: Deed) -> Result<(), ActionError> {
+        match deed {
+            Deed::Mail(draft) => {
+                let mailer = self.mailer.ok_or(ActionError::NoMailer)?;
+                mailer.send(&Mail::from(draft)).await?;
+                Ok(())
+            }
+            Deed::Step(payload) => self.step(key, payload).await,
+        }
     }
 
     async fn step(&self, key: &str, payload: StepPayload) -> Result<(), ActionError> {
@@ -224,16 +239,5 @@ impl From<MailDraft> for Mail {
     }
 }
 
-/// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_told = cause.to_string();
-        if !told.ends_with(&cause_told) {
-            told = format!("{told}: {cause_told}");
-        }
-        source = cause.source();
-    }
-    told
-}
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,12 @@ pub enum ControlError {
         /// What changed.
         what: String,
     },
+    /// A row that a follow-up is about was deleted.
+    #[error("{what} is not there any more; nothing is left to do")]
+    Gone {
+        /// What it was.
+        what: String,
+    },
     /// Another run is at work.
     #[error("another run holds the lease: {holder}, until {until}")]
     LeaseHeld {
@@ -64,6 +70,12 @@ pub enum ControlError {
         holder: String,
         /// Until when.
         until: String,
+    },
+    /// The lease of this run is about to end.
+    #[error("the lease could not be renewed before it ends; this run stops here and the next one goes on")]
+    LeaseLost {
+        /// Why the last renewal failed; None if it got no answer.
+        source: Option<Box<ControlError>>,
     },
 }
 

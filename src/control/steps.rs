@@ -92,20 +92,27 @@ impl ControlStore {
     }
 
     /// Sets the status of a policy version.
+    ///
+    /// # Errors
+    /// [`ControlError::Gone`] if there is no such version any more.
     pub async fn set_policy_version_status(&self, id: Uuid, status: &str) -> Result<(), ControlError> {
-        let doing = format!("set policy version {id} to {status}");
-        self.touch_one(&statement::SET_POLICY_VERSION_STATUS, id, status, doing).await
+        self.touch_one(&statement::SET_POLICY_VERSION_STATUS, format!("policy version {id}"), id, status).await
     }
 
     /// Sets the status of a prompt version.
+    ///
+    /// # Errors
+    /// [`ControlError::Gone`] if there is no such version any more.
     pub async fn set_prompt_version_status(&self, id: Uuid, status: &str) -> Result<(), ControlError> {
-        let doing = format!("set prompt version {id} to {status}");
-        self.touch_one(&statement::SET_PROMPT_VERSION_STATUS, id, status, doing).await
+        self.touch_one(&statement::SET_PROMPT_VERSION_STATUS, format!("prompt version {id}"), id, status).await
     }
 
     /// Renames a variant.
+    ///
+    /// # Errors
+    /// [`ControlError::Gone`] if there is no such variant any more.
     pub async fn retire_variant(&self, id: VariantId, name: &str) -> Result<(), ControlError> {
-        self.touch_one(&statement::RETIRE_VARIANT, id.0, name, format!("retire variant {id} as {name}")).await
+        self.touch_one(&statement::RETIRE_VARIANT, format!("variant {id}"), id.0, name).await
     }
 
     /// Completes an experiment; a completed one stays as it is.
@@ -122,19 +129,16 @@ impl ControlStore {
     async fn touch_one(
         &self,
         statement: &'static Statement,
+        what: String,
         id: Uuid,
         value: &str,
-        doing: String,
     ) -> Result<(), ControlError> {
         let touched = sqlx::query(statement.sql(self.dialect))
             .bind(id.to_string())
             .bind(value)
             .execute(&self.pool)
             .await
-            .map_err(while_doing(doing.clone()))?;
-        if touched.rows_affected() != 1 {
-            return Err(ControlError::Conflict { what: format!("could not {doing}: the row") });
-        }
-        Ok(())
+            .map_err(while_doing(format!("set {what} to {value}")))?;
+        if touched.rows_affected() == 1 { Ok(()) } else { Err(ControlError::Gone { what }) }
     }
 }

@@ -130,6 +130,7 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
         decision: None,
         kind: "log_event".into(),
         payload: json!({}),
+        not_before: None,
     };
     let night = NightRecord {
         run,
@@ -147,6 +148,7 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
         rollouts: plan.rollouts.clone(),
         epoch: None,
         actions: vec![action],
+        report: json!({}),
         now: now(),
     };
     store.control.record(&night).await
@@ -160,13 +162,12 @@ async fn rows_become_experiments() {
         record.experiment.variants.iter().map(|v| (v.name.as_str(), v.allocation.ten_thousandths())).collect();
     assert_eq!(shares, [("control", 9000), ("t", 1000)]);
     store.execute("UPDATE exp_variants SET allocation = '0.12345' WHERE name = 't'").await;
-    let told = store.control.load_experiments().await.unwrap_err().to_string();
+    let faulty = store.only().await;
+    assert_eq!(faulty.experiment.variants.len(), 1);
     let id = variant(CANDIDATE);
     assert_eq!(
-        told,
-        format!(
-            "table exp.variants, row {id}: column `allocation` is \"0.12345\", expected a share has at most four decimals (decimal(5,4)), but this is 0.12345"
-        )
+        faulty.faults,
+        [format!("table exp.variants, row {id}: column `allocation` is \"0.12345\", expected a share has at most four decimals (decimal(5,4)), but this is 0.12345")]
     );
 }
 
@@ -178,7 +179,7 @@ async fn decisions_allocations_and_state_are_committed_together() {
     assert_eq!(after.experiment.variants[1].allocation.ten_thousandths(), 2500);
     assert_eq!(after.rollouts, [state(1)]);
     assert_eq!(after.last_decisions[&variant(CANDIDATE)].inputs_digest, "inputs");
-    assert_eq!(store.control.pending_actions().await.unwrap().len(), 1);
+    assert_eq!(store.control.pending_actions(now()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -196,7 +197,7 @@ async fn a_change_by_somebody_else_leaves_everything_as_it_was() {
     assert!(matches!(record(&store, &late, 2).await, Err(ControlError::Conflict { .. })));
     assert_eq!(store.count("rampkeeper_decisions").await, 1);
     assert_eq!(store.count("rampkeeper_looks").await, 1);
-    assert_eq!(store.control.pending_actions().await.unwrap().len(), 1);
+    assert_eq!(store.control.pending_actions(now()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -271,6 +272,18 @@ async fn one_holder_at_a_time_and_a_dead_one_makes_room() {
     assert!(store.control.acquire_lease("b", at("2026-03-05T02:08:00Z")).await.is_err());
     store.control.acquire_lease("b", at("2026-03-05T02:09:00Z")).await.unwrap();
     assert!(store.control.renew_lease(&lease, at("2026-03-05T02:09:01Z")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_row_that_was_deleted_leaves_nothing_to_do() {
+    let store = Store::new().await;
+    let nobody = Uuid::from_u128(99);
+    let told = store.control.set_policy_version_status(nobody, "archived").await.unwrap_err();
+    assert!(matches!(told, ControlError::Gone { .. }));
+    assert_eq!(told.to_string(), format!("policy version {nobody} is not there any more; nothing is left to do"));
+    assert!(matches!(store.control.set_prompt_version_status(nobody, "archived").await, Err(ControlError::Gone { .. })));
+    assert!(matches!(store.control.retire_variant(VariantId(nobody), "x").await, Err(ControlError::Gone { .. })));
+    store.control.retire_variant(variant(CANDIDATE), "t_retired").await.unwrap();
 }
 
 #[tokio::test]

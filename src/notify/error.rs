@@ -80,13 +80,17 @@ pub enum MailError {
     },
 }
 
+/// The step of an SMTP error in which the server judges the mail itself.
+pub(super) const HANDING_OVER: &str = "handing over the mail";
+
 fn tried(attempts: u32) -> String {
     if attempts > 1 { format!(" in each of {attempts} attempts") } else { String::new() }
 }
 
 impl MailError {
-    /// Whether the same mail over the same settings would fail again: the server said no for good (5xx), its
-    /// certificate isn't trusted, or the mail or the settings are wrong. Anything else may succeed later.
+    /// Whether the same mail over the same settings would fail again, so that repeating it at once is useless: the
+    /// server said no (5xx), its certificate isn't trusted, or the mail or the settings are wrong. Mended settings may
+    /// still bring it on its way: see [`MailError::is_for_good`].
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Field { .. }
@@ -99,6 +103,28 @@ impl MailError {
         }
     }
 
+    /// Whether no settings can bring this mail on its way: it can't be put together, or the server refused the mail
+    /// itself. What the server says of who sends it (a login or encryption that it wants, a policy: 5.7.x of RFC 3463)
+    /// can be mended.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Self::Field { .. } | Self::NoReceiver { .. } | Self::Compose { .. } => true,
+            Self::Smtp { step, source, .. } => *step == HANDING_OVER && source.is_permanent() && !is_of_sender(source),
+            Self::Settings(_) | Self::CaFile { .. } | Self::TimedOut { .. } | Self::File { .. } => false,
+        }
+    }
+
+    /// Whether any other mail would meet the same now: the way to the server is at fault, not this mail.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Smtp { step, source, .. } => {
+                *step != HANDING_OVER || (source.status().is_none() && !source.is_client())
+            }
+            Self::Settings(_) | Self::CaFile { .. } | Self::TimedOut { .. } | Self::File { .. } => true,
+            Self::Field { .. } | Self::NoReceiver { .. } | Self::Compose { .. } => false,
+        }
+    }
+
     /// The same error, saying how often it was tried.
     pub(super) fn after(mut self, tried: u32) -> Self {
         match &mut self {
@@ -107,4 +133,11 @@ impl MailError {
         }
         self
     }
+}
+
+/// Whether a refusal is about who sends and how: RFC 4954's codes, or the enhanced code of security and policy.
+fn is_of_sender(source: &lettre::transport::smtp::Error) -> bool {
+    let code = source.status().map(u16::from);
+    let text = std::error::Error::source(source).map(ToString::to_string).unwrap_or_default();
+    matches!(code, Some(530 | 534 | 535 | 538)) || text.starts_with("5.7.")
 }

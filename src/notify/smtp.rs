@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
+use super::error::HANDING_OVER;
 use super::{Mail, MailError, Mailer, Sent, compose, header};
 
 /// The longest wait between two attempts.
@@ -119,10 +120,8 @@ impl SmtpMailer {
     async fn attempt(&self, message: &Message, bytes: &[u8]) -> Result<String, MailError> {
         self.in_time(async {
             let mut connection = self.connect().await?;
-            let answer = connection
-                .send(message.envelope(), bytes)
-                .await
-                .map_err(|source| self.failed("handing over the mail", source))?;
+            let answer =
+                connection.send(message.envelope(), bytes).await.map_err(|source| self.failed(HANDING_OVER, source))?;
             // The mail was taken, so a server that hangs up instead of taking leave has done no harm.
             let _ = connection.quit().await;
             let text: Vec<&str> = answer.message().collect();

@@ -140,6 +140,31 @@ async fn a_final_no_is_not_asked_again() {
 }
 
 #[tokio::test]
+async fn only_a_refusal_of_the_mail_itself_is_for_good() {
+    for (answer, for_good) in [
+        ("552 5.3.4 too big", true),
+        ("550 no", true),
+        ("554 5.7.1 relay access denied", false),
+        ("530 5.7.0 must issue a STARTTLS command first", false),
+        ("535 no", false),
+        ("451 4.3.0 later", false),
+    ] {
+        let server = Server::start(&[answer; 3]);
+        let error = SmtpMailer::new(settings(server.port)).unwrap().send(&report()).await.unwrap_err();
+        assert_eq!((error.is_for_good(), error.is_outage()), (for_good, false), "{answer}");
+    }
+    let server = Server::start(&[]);
+    let starttls = SmtpSettings { tls: Tls::StartTls, ..settings(server.port) };
+    for wrong in [with_password(settings(server.port), ".wrong"), starttls] {
+        let error = SmtpMailer::new(wrong).unwrap().send(&report()).await.unwrap_err();
+        assert!(error.is_permanent() && !error.is_for_good() && error.is_outage(), "{error}");
+    }
+    let nobody = Mail { to: Vec::new(), ..report() };
+    let error = SmtpMailer::new(settings(server.port)).unwrap().send(&nobody).await.unwrap_err();
+    assert!(error.is_for_good() && !error.is_outage(), "{error}");
+}
+
+#[tokio::test]
 async fn a_silent_server_ends_in_time() {
     let server = Server::start(&["hang"]);
     let short = SmtpSettings { timeout: Duration::from_millis(300), retries: 0, ..settings(server.port) };

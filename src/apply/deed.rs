@@ -1,0 +1,111 @@
+//! What an entry of the journal says: written when a night decides, read when it is carried out.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::error::ActionError;
+use crate::control::{NewAction, PendingAction};
+use crate::domain::{Experiment, ExperimentId, VariantId};
+use crate::plan::{Plan, Step};
+use crate::report::MailDraft;
+
+pub(super) const MAIL: &str = "mail";
+
+/// A step with what it needs to know of its experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct StepPayload {
+    pub(super) experiment: ExperimentId,
+    pub(super) unit_type: String,
+    pub(super) step: Step,
+}
+
+/// A journalled action, read.
+#[derive(Debug)]
+pub(super) enum Deed {
+    Mail(MailDraft),
+    Step(StepPayload),
+}
+
+/// Who carries an action out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Adapter {
+    Control,
+    Registry,
+    Mail,
+}
+
+/// The journal entries of a plan's steps. `decision_of` names the decision of each candidate.
+pub fn actions_of(
+    experiment: &Experiment,
+    plan: &Plan,
+    decision_of: impl Fn(VariantId) -> Option<Uuid>,
+) -> Vec<NewAction> {
+    let steps = plan.steps.iter().enumerate().filter_map(|(index, planned)| {
+        let decision = decision_of(planned.candidate)?;
+        let payload = StepPayload {
+            experiment: experiment.id,
+            unit_type: experiment.unit_type.clone(),
+            step: planned.step.clone(),
+        };
+        Some(NewAction {
+            idempotency_key: format!("{decision}/{index}/{}", planned.step.kind()),
+            decision: Some(decision),
+            kind: planned.step.kind().to_owned(),
+            payload: json!(payload),
+        })
+    });
+    steps.collect()
+}
+
+/// The journal entry of a mail.
+pub fn action_of_mail(draft: &MailDraft) -> NewAction {
+    NewAction {
+        idempotency_key: format!("mail/{}", draft.message_id),
+        decision: None,
+        kind: MAIL.to_owned(),
+        payload: json!(draft),
+    }
+}
+
+impl Deed {
+    pub(super) fn of(action: &PendingAction) -> Result<Deed, ActionError> {
+        let payload = action.payload.clone();
+        let read = match action.kind.as_str() {
+            MAIL => serde_json::from_value(payload).map(Deed::Mail),
+            _ => serde_json::from_value(payload).map(Deed::Step),
+        };
+        read.map_err(|error| ActionError::Unknown { kind: action.kind.clone(), error: error.to_string() })
+    }
+
+    pub(super) fn adapter(&self) -> Adapter {
+        match self {
+            Deed::Mail(_) => Adapter::Mail,
+            Deed::Step(payload) => match payload.step {
+                Step::SetTag { .. }
+                | Step::ArchiveOtherProduction { .. }
+                | Step::SetAlias { .. }
+                | Step::ReleaseAlias { .. } => Adapter::Registry,
+                Step::MoveAssignments { .. }
+                | Step::LogEvent { .. }
+                | Step::SetPolicyVersionStatus { .. }
+                | Step::SetPromptVersionStatus { .. }
+                | Step::RetireVariant { .. }
+                | Step::CompleteExperiment => Adapter::Control,
+            },
+        }
+    }
+
+    /// The deed as a sentence.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Deed::Mail(draft) => format!("send the mail {:?}", draft.subject),
+            Deed::Step(payload) => payload.step.to_string(),
+        }
+    }
+}
+
+/// The experiment that an action belongs to, read even from a step that this version does not know.
+pub(super) fn experiment_of(action: &PendingAction) -> Option<ExperimentId> {
+    serde_json::from_value(action.payload.get("experiment")?.clone()).ok()
+}
