@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_saphyr::granit_parser::{Event, Parser};
 
 use super::fault::Fault;
+use super::secret::SecretRef;
 
 /// A parsed file with the place of every value.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Document {
     pub fn decode<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Vec<Fault>> {
         let schema = schemars::schema_for!(T).to_value();
         let mut faults = Vec::new();
-        match jsonschema::validator_for(&schema) {
+        match jsonschema::options().should_validate_formats(true).build(&schema) {
             Ok(validator) => {
                 for error in validator.iter_errors(&self.value) {
                     self.explain(&schema, &error, &mut faults);
@@ -87,6 +88,13 @@ impl Document {
 
     fn explain(&self, schema: &Value, error: &ValidationError<'_>, faults: &mut Vec<Fault>) {
         let at = error.instance_path().as_str();
+        if let Some(at) = secret_of(error) {
+            let name = at.rsplit('/').next().unwrap_or_default();
+            let message =
+                format!("a secret never stands in the file; write `{name}: {{ env: NAME }}` or `{{ file: PATH }}`");
+            faults.push(self.fault(at, message));
+            return;
+        }
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = known_keys(schema, error.schema_path().as_str());
@@ -102,15 +110,61 @@ impl Document {
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 let meant = context.iter().max_by_key(|branch| {
                     let depth = branch.iter().map(|e| e.instance_path().as_str().len()).max().unwrap_or(0);
-                    let null = branch.iter().any(|e| e.to_string().contains("null"));
+                    let null = branch.iter().any(|e| is_of_nothing(e));
                     (!null, depth)
                 });
                 for inner in meant.into_iter().flatten() {
                     self.explain(schema, inner, faults);
                 }
             }
+            // The value is not repeated: what stands in the wrong place may be an address with a password.
+            ValidationErrorKind::Type { kind } => {
+                faults.push(self.fault(at, wrong_type(kind, error.instance())));
+            }
+            ValidationErrorKind::Format { format } => {
+                let example = if format == "date" { "; write it as 2026-03-31" } else { "" };
+                faults.push(self.fault(at, format!("{} is no {format}{example}", error.instance())));
+            }
             _ => faults.push(self.fault(at, error.to_string())),
         }
+    }
+}
+
+/// Where the secret stands that an error is about: what was written there, be it key or value, may be the secret itself.
+fn secret_of<'a>(error: &'a ValidationError<'_>) -> Option<&'a str> {
+    let definition = format!("/$defs/{}/", SecretRef::schema_name());
+    let keyword = error.schema_path().as_str().strip_prefix(&definition)?;
+    let at = error.instance_path().as_str();
+    match keyword.starts_with("properties/") {
+        true => at.rfind('/').map(|cut| &at[..cut]),
+        false => Some(at),
+    }
+}
+
+/// Whether an error only says that nothing should stand here.
+fn is_of_nothing(error: &ValidationError<'_>) -> bool {
+    matches!(error.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Null) })
+}
+
+fn wrong_type(kind: &TypeKind, found: &Value) -> String {
+    let wanted: Vec<JsonType> = match kind {
+        TypeKind::Single(one) => vec![*one],
+        TypeKind::Multiple(several) => several.iter().filter(|one| *one != JsonType::Null).collect(),
+    };
+    let wanted: Vec<&str> = wanted.into_iter().map(in_words).collect();
+    let found = if found.is_i64() || found.is_u64() { JsonType::Integer } else { JsonType::from(found) };
+    format!("this must be {}, but it is {}", wanted.join(" or "), in_words(found))
+}
+
+fn in_words(json: JsonType) -> &'static str {
+    match json {
+        JsonType::Array => "a list",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "empty",
+        JsonType::Number => "a number",
+        JsonType::Object => "a mapping of keys to values",
+        JsonType::String => "text",
     }
 }
 

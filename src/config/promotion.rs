@@ -42,6 +42,9 @@ pub struct PolicyEntry {
     /// The least harm that is rolled back, as a fraction of the margin; 0.5 unless told.
     #[schemars(range(min = 0.0, max = 1.0))]
     materiality: Option<f64>,
+    /// After so many nights promotion is not tested any more; declares the planned looks of the group-sequential test.
+    #[schemars(range(min = 1))]
+    max_nights: Option<u32>,
     /// What a rollback does beside setting the allocation to 0.
     rollback: Option<RollbackEntry>,
     /// What a promotion does beside giving the candidate every unit.
@@ -219,7 +222,8 @@ impl Resolver<'_> {
             Some(guardrails) => self.guardrails(guardrails),
             None => base.map(|b| b.guardrails.clone()).unwrap_or_default(),
         };
-        if guardrails.is_empty() && self.faults.is_empty() {
+        // Guardrails that were given but are faulty have told so; an override without any stands on the defaults.
+        if entry.guardrails.is_none() && base.is_none() {
             self.fault("guardrails", "at least one guardrail is needed; without one nothing could be judged harmful");
         }
         let success = match &entry.success {
@@ -229,14 +233,14 @@ impl Resolver<'_> {
         let alphas = self.alphas(entry.alphas.as_ref(), base.map(|b| b.alphas));
         let rollback = entry.rollback.clone().unwrap_or_default();
         let promote = entry.promote.clone().unwrap_or_default();
-        Policy {
+        let policy = Policy {
             control: entry.control.clone().or(base.map(|b| b.control.clone())).unwrap_or_else(|| "control".into()),
             stages,
             guardrails,
             success,
             alphas,
             materiality: entry.materiality.or(base.map(|b| b.materiality)).unwrap_or(0.5),
-            max_nights: base.and_then(|b| b.max_nights),
+            max_nights: entry.max_nights.or(base.and_then(|b| b.max_nights)),
             on_rollback: existing(rollback.existing_units, base.map(|b| b.on_rollback)),
             on_promote: existing(promote.existing_units, base.map(|b| b.on_promote)),
             srm_blocks_rollback: match rollback.on_srm {
@@ -246,7 +250,28 @@ impl Resolver<'_> {
             complete_on_promote: promote
                 .complete_experiment
                 .unwrap_or_else(|| base.is_none_or(|b| b.complete_on_promote)),
-        }
+        };
+        self.check_nights(entry, &policy);
+        policy
+    }
+
+    /// A promotion that is planned must be possible before the last night. What both sides were inherited from has told
+    /// so itself.
+    fn check_nights(&mut self, entry: &PolicyEntry, policy: &Policy) {
+        let first = policy.first_promotion_night();
+        let Some(last) = policy.max_nights.filter(|last| *last < first) else { return };
+        let key = match (entry.max_nights, &entry.stages) {
+            (Some(_), _) => "max_nights",
+            (None, Some(_)) => "stages",
+            (None, None) => return,
+        };
+        self.fault(
+            key,
+            format!(
+                "the stages take at least {first} nights (the sum of their `min_days`), so with `max_nights: {last}` \
+                 promotion would never be tested; give {first} or more, or shorten the stages"
+            ),
+        );
     }
 
     fn stages(&mut self, entries: &[StageEntry]) -> Vec<Stage> {

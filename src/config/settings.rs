@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
+use jiff::civil::Date;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::document::Document;
@@ -180,6 +181,13 @@ pub struct EvidenceEntry {
     /// The share of units seen in two arms above which nothing is ramped or promoted; 0.001 unless told.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_multiple_exposure: Option<f64>,
+    /// Days of events that a person has looked at and accepts as they are, although they look incomplete.
+    #[schemars(schema_with = "dates")]
+    pub accept_days: Vec<Date>,
+}
+
+fn dates(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "format": "date" } })
 }
 
 /// Checks of meaning that the schema cannot express.
@@ -203,8 +211,13 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     }
     match (&file.registry.mlflow, &file.registry.local) {
         (Some(mlflow), None) => {
-            if let Err(error) = url::Url::parse(&mlflow.url) {
-                fault("/registry/mlflow/url", &format!("{:?} is no address: {error}", mlflow.url));
+            let instead = "`username` and `password: { env: NAME }`";
+            match address(&mlflow.url, &["http", "https"], "http://… or https://…", instead) {
+                Err(message) => fault("/registry/mlflow/url", &message),
+                Ok(url) if !url.username().is_empty() => {
+                    fault("/registry/mlflow/url", "a user does not go into the address; use `username` and `password`");
+                }
+                Ok(_) => {}
             }
             if mlflow.username.is_some() != mlflow.password.is_some() {
                 fault("/registry/mlflow", "`username` and `password` belong together");
@@ -263,19 +276,28 @@ fn one_url(
         (None, None) if needed => fault(at, "give `url`, or `url_from: { env: NAME }`"),
         (None, Some(_)) if password.is_some() => fault(at, "`password` goes with `url`; `url_from` may hold its own"),
         (None, None) if password.is_some() => fault(at, "`password` needs a `url`"),
-        (Some(url), None) => match url::Url::parse(url) {
-            // The text is not repeated: a mistyped address may hold a password.
-            Err(error) => fault(&format!("{at}/url"), &format!("this is no address: {error}")),
-            Ok(parsed) if parsed.password().is_some() => {
-                let message = "a password must not stand in the file; use `password: { env: NAME }` or `url_from`";
-                fault(&format!("{at}/url"), message);
-            }
-            Ok(parsed) if !matches!(parsed.scheme(), "postgres" | "postgresql" | "sqlite") => {
-                let message = format!("{:?} is not supported; write postgres://… or sqlite:…", parsed.scheme());
+        (Some(url), None) => {
+            let schemes = ["postgres", "postgresql", "sqlite"];
+            let instead = "`password: { env: NAME }` or `url_from`";
+            if let Err(message) = address(url, &schemes, "postgres://… or sqlite:…", instead) {
                 fault(&format!("{at}/url"), &message);
             }
-            Ok(_) => {}
-        },
+        }
         _ => {}
     }
+}
+
+/// An address of one of the schemes without a password, or why it is none. The text is never repeated: even a mistyped
+/// address may hold a password.
+fn address(text: &str, schemes: &[&str], examples: &str, instead: &str) -> Result<url::Url, String> {
+    let parsed = url::Url::parse(text).map_err(|error| format!("this is no address: {error}; write {examples}"))?;
+    // Drivers take a password as a parameter as well: `?password=`, `?sslpassword=`.
+    let is_secret = |key: &str| ["password", "token", "secret"].iter().any(|word| key.to_lowercase().contains(word));
+    if parsed.password().is_some() || parsed.query_pairs().any(|(key, _)| is_secret(&key)) {
+        return Err(format!("a password must not stand in the file; use {instead}"));
+    }
+    if !schemes.contains(&parsed.scheme()) {
+        return Err(format!("this kind of address is not supported; write {examples}"));
+    }
+    Ok(parsed)
 }

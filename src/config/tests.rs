@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use jiff::civil::date;
+
 use super::*;
 
 const SETTINGS: &str =
@@ -85,6 +87,87 @@ fn a_password_must_not_stand_in_the_file() {
     let told = load_from(&settings, METRICS, PROMOTION).unwrap_err();
     assert!(told.contains("a password must not stand in the file"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn no_fault_repeats_what_may_be_a_secret() {
+    let mlflow = |url: &str| SETTINGS.replace("local: {}", &format!("mlflow: {{ url: {url} }}"));
+    let control = |entry: &str| SETTINGS.replace("{ url: \"sqlite:control.db\" }", entry);
+    for (settings, right) in [
+        (control("{ url: 'postgres://u@db/app', password: hunter2 }"), "`password: { env: NAME }` or `{ file: PATH }`"),
+        (control("{ url: 'postgres://u@db/app', password: nullhunter2 }"), "write `password: { env: NAME }`"),
+        (control("{ url: 'postgres://u@db/app', password: { hunter2 } }"), "write `password: { env: NAME }`"),
+        (control("{ url: 'postgres://u@db/app', password: { file: [hunter2] } }"), "write `password: { env: NAME }`"),
+        (control("{ url_from: 'postgres://u:hunter2@db/app' }"), "write `url_from: { env: NAME }`"),
+        (control("postgres://u:hunter2@db/app"), "this must be a mapping of keys to values, but it is text"),
+        (control("{ url: 'postgres://u:hunter2@db:port/app' }"), "this is no address: invalid port number"),
+        (control("{ url: 'postgres://u@db/app?password=hunter2' }"), "a password must not stand in the file"),
+        (control("{ url: 'postgres://u@db/app?a=b&sslPassword=hunter2' }"), "a password must not stand in the file"),
+        (mlflow("'u:hunter2@mlflow'"), "this kind of address is not supported; write http://… or https://…"),
+        (mlflow("'//u:hunter2@mlflow'"), "this is no address"),
+        (mlflow("'http://u:hunter2@mlflow:5000'"), "use `username` and `password: { env: NAME }`"),
+        (mlflow("'http://hunter2@mlflow:5000'"), "a user does not go into the address"),
+        (format!("{SETTINGS}mail: {{ from: a@b.c, to: [a@b.c], smtp: 'smtp://u:hunter2@h' }}\n"), "it is text"),
+    ] {
+        let told = load_from(&settings, METRICS, PROMOTION).unwrap_err();
+        assert!(told.contains(right), "{settings}\n{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        assert!(told.starts_with("the configuration has 1 fault;"), "{told}");
+    }
+}
+
+#[test]
+fn accepted_days_are_dates() {
+    let with = |days: &str| format!("{SETTINGS}evidence: {{ accept_days: {days} }}\n");
+    let config = load_from(&with("[2026-03-02, 2026-03-04]"), METRICS, PROMOTION).unwrap();
+    assert_eq!(config.settings.evidence.accept_days, [date(2026, 3, 2), date(2026, 3, 4)]);
+    let told = load_from(&with("[2026-03-02, 2026-02-30, 3]"), METRICS, PROMOTION).unwrap_err();
+    insta::assert_snapshot!(told, @r#"
+    the configuration has 2 faults; nothing was touched
+      DIR/rampkeeper.yml:4:39: evidence.accept_days.1: "2026-02-30" is no date; write it as 2026-03-31
+      DIR/rampkeeper.yml:4:51: evidence.accept_days.2: this must be text, but it is a whole number
+    "#);
+}
+
+#[test]
+fn missing_guardrails_are_told_beside_other_faults() {
+    let promotion = "\
+defaults:
+  alphas: { rollback: 0.7 }
+experiments:
+  one: { materiality: 0.3 }
+  two: { guardrails: [{ metric: acceptance_rate, margin: 0.05 }] }
+";
+    let told = load_from(SETTINGS, METRICS, promotion).unwrap_err();
+    insta::assert_snapshot!(told, @r"
+    the configuration has 2 faults; nothing was touched
+      DIR/promotion.yml:1:1: defaults.guardrails: at least one guardrail is needed; without one nothing could be judged harmful
+      DIR/promotion.yml:2:13: defaults.alphas.rollback: an error rate (alpha) must lie strictly between 0 and 0.5, but this is 0.7
+    ");
+}
+
+#[test]
+fn the_last_night_lies_after_the_stages() {
+    let with = |nights: u32, experiments: &str| format!("{PROMOTION}  max_nights: {nights}\n{experiments}");
+    let config = load_from(SETTINGS, METRICS, &with(15, "experiments: { one: { max_nights: 40 } }")).unwrap();
+    assert_eq!(config.policies.of("one").max_nights, Some(40));
+    assert_eq!(config.policies.of("two").max_nights, Some(15));
+    assert_eq!(load_from(SETTINGS, METRICS, PROMOTION).unwrap().policies.of("one").max_nights, None);
+    let experiments = "\
+experiments:
+  inherits: { materiality: 0.3 }
+  shorter: { stages: [{ allocation: 0.5, min_days: 14 }] }
+  longer: { stages: [{ allocation: 0.5, min_days: 16 }] }
+  later: { max_nights: 15 }
+";
+    let told = load_from(SETTINGS, METRICS, &with(14, experiments)).unwrap_err();
+    insta::assert_snapshot!(told, @r"
+    the configuration has 2 faults; nothing was touched
+      DIR/promotion.yml:4:3: defaults.max_nights: the stages take at least 15 nights (the sum of their `min_days`), so with `max_nights: 14` promotion would never be tested; give 15 or more, or shorten the stages
+      DIR/promotion.yml:8:13: experiments.longer.stages: the stages take at least 16 nights (the sum of their `min_days`), so with `max_nights: 14` promotion would never be tested; give 16 or more, or shorten the stages
+    ");
+    let told = load_from(SETTINGS, METRICS, &with(0, "")).unwrap_err();
+    assert!(told.contains("defaults.max_nights: 0 is less than the minimum of 1"), "{told}");
 }
 
 #[test]
