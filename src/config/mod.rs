@@ -65,11 +65,8 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     };
     let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
     let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
-    // Metric names can only be checked against metrics that could be read; other faults would hide behind them.
-    let policies = promotion_file
-        .as_ref()
-        .zip(metrics.as_ref())
-        .map(|((document, _, file), metrics)| promotion::resolve(document, file, metrics));
+    let policies =
+        promotion_file.as_ref().map(|(document, _, file)| promotion::resolve(document, file, metrics.as_ref()));
     let policies = policies.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
 
     match (settings, metrics, policies, metrics_file, promotion_file) {

@@ -180,11 +180,12 @@ impl Policies {
     }
 }
 
-/// The policies of a decoded file, or every fault in them.
+/// The policies of a decoded file, or every fault in them. Without `metrics`, whose file has faults of its own, the
+/// names of metrics are not checked.
 pub(super) fn resolve(
     document: &Document,
     file: &PromotionFile,
-    metrics: &BTreeMap<String, Metric>,
+    metrics: Option<&BTreeMap<String, Metric>>,
 ) -> Result<Policies, Vec<Fault>> {
     let mut faults = Vec::new();
     let default =
@@ -202,7 +203,7 @@ pub(super) fn resolve(
 /// result is thrown away in the end.
 struct Resolver<'a> {
     document: &'a Document,
-    metrics: &'a BTreeMap<String, Metric>,
+    metrics: Option<&'a BTreeMap<String, Metric>>,
     at: String,
     faults: &'a mut Vec<Fault>,
 }
@@ -384,19 +385,19 @@ impl Resolver<'_> {
         checked.map_err(|error| self.fault(key, format!("{error}; five percent is 0.05"))).ok()
     }
 
-    /// The direction of a declared metric.
+    /// The direction of a declared metric, if the metrics could be read.
     fn metric(&mut self, key: &str, name: &str) -> Option<Direction> {
-        let found = self.metrics.get(name).map(|metric| metric.direction);
+        let metrics = self.metrics?;
+        let found = metrics.get(name).map(|metric| metric.direction);
         if found.is_none() {
-            let near = self
-                .metrics
+            let near = metrics
                 .keys()
                 .map(|known| (strsim::damerau_levenshtein(name, known), known.as_str()))
                 .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
                 .min();
             let hint = match near {
                 Some((_, known)) => format!("did you mean `{known}`?"),
-                None => format!("known: {}", self.metrics.keys().cloned().collect::<Vec<_>>().join(", ")),
+                None => format!("known: {}", metrics.keys().cloned().collect::<Vec<_>>().join(", ")),
             };
             self.fault(key, format!("metric `{name}` is not declared in the metrics file; {hint}"));
         }

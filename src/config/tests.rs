@@ -147,6 +147,18 @@ experiments:
 }
 
 #[test]
+fn faulty_metrics_hide_no_fault_of_the_promotion_file() {
+    let metrics = METRICS.replace("increase", "upwards");
+    let promotion = format!("{PROMOTION}  alphas: {{ rollback: 0.7 }}\n");
+    let told = load_from(SETTINGS, &metrics, &promotion).unwrap_err();
+    insta::assert_snapshot!(told, @r#"
+    the configuration has 2 faults; nothing was touched
+      DIR/metrics.yml:3:5: metrics.acceptance_rate.direction: "upwards" is not one of "increase" or "decrease"
+      DIR/promotion.yml:4:13: defaults.alphas.rollback: an error rate (alpha) must lie strictly between 0 and 0.5, but this is 0.7
+    "#);
+}
+
+#[test]
 fn the_last_night_lies_after_the_stages() {
     let with = |nights: u32, experiments: &str| format!("{PROMOTION}  max_nights: {nights}\n{experiments}");
     let config = load_from(SETTINGS, METRICS, &with(15, "experiments: { one: { max_nights: 40 } }")).unwrap();
