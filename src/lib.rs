@@ -3,6 +3,7 @@
 //! It reads what every running experiment's variants did, decides from evidence that stays valid under nightly
 //! looking, and acts: it ramps, promotes, holds or rolls back each candidate, then tells people by mail.
 
+pub mod analyze;
 pub mod apply;
 pub mod cli;
 pub mod config;
@@ -17,5 +18,6 @@ pub mod plan;
 pub mod registry;
 pub mod report;
 pub mod schedule;
+pub mod simulate;
 pub mod stats;
 pub mod warehouse;

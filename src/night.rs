@@ -11,21 +11,22 @@ mod collect;
 mod days;
 mod error;
 mod judge;
+mod tell;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::apply::{Applier, action_of_mail, actions_of, chain};
+use crate::apply::{Applier, actions_of, chain};
 use crate::config::Config;
-use crate::control::{ControlStore, ExperimentRecord, Lease, NewDecision, NewEpoch, NightRecord, RENEW_EVERY};
+use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
 use crate::registry::Registry;
-use crate::report::{ExperimentReport, NightReport, Readers, Standing, digest_mail};
+use crate::report::{ExperimentReport, NightReport, Standing};
 use crate::warehouse::Warehouse;
 
 use days::Days;
@@ -66,74 +67,71 @@ impl Night<'_> {
         let lease = self.control.acquire_lease(&self.holder, self.now).await?;
         // Robbed of its lease, a night stops where it is; what it had not committed is rolled back.
         let result = tokio::select! {
-            result = self.run_under() => result,
-            error = self.keep(&lease) => Err(error),
+            result = self.run_under_lease() => result,
+            error = self.control.keep_lease(&lease, self.now) => Err(error.into()),
         };
-        self.control.release_lease(lease).await?;
+        if let Err(error) = self.control.release_lease(lease).await {
+            // It expires by itself; what the night has done stands.
+            tracing::warn!("{}", chain(&error));
+        }
         result
     }
 
     /// What [`Night::run`] would do now. Reads, and writes nothing.
     pub async fn plan(&self) -> Result<NightReport, NightError> {
         self.check_as_of()?;
-        self.evaluate_all(Mode::Plan).await
-    }
-
-    /// Renews the lease for as long as the night lasts; returns only if that fails.
-    async fn keep(&self, lease: &Lease) -> NightError {
-        let mut now = self.now;
-        loop {
-            tokio::time::sleep(RENEW_EVERY).await;
-            now += RENEW_EVERY;
-            if let Err(error) = self.control.renew_lease(lease, now).await {
-                return error.into();
-            }
-        }
-    }
-
-    async fn run_under(&self) -> Result<NightReport, NightError> {
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, self.now);
-        let resumed = applier.apply_pending().await?;
-        let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
-        let mut report = self.evaluate_all(Mode::Act { run }).await?;
-        applier.apply_pending().await?;
-        report.resumed = resumed.iter().filter(|a| a.error.is_none()).map(|a| a.what.clone()).collect();
-        report.unfinished = applier.unfinished();
-        self.tell(&mut report, run, &mut applier).await?;
-        if report.is_news() || !resumed.is_empty() {
-            tracing::info!(as_of = %self.as_of, "{}", report.summary());
-        }
+        let mut report = self.empty_report();
+        self.evaluate_all(Mode::Plan, &mut report).await?;
         Ok(report)
     }
 
-    async fn evaluate_all(&self, mode: Mode) -> Result<NightReport, NightError> {
+    async fn run_under_lease(&self) -> Result<NightReport, NightError> {
+        let mut applier = Applier::new(self.control, self.registry, self.mailer, self.now);
+        let resumed = applier.apply_pending().await?;
+        let mut report = self.empty_report();
+        report.resumed = resumed.into_iter().filter(|a| a.error.is_none()).map(|a| a.what).collect();
+        let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
+        // What was decided before a night broke off is carried out and told all the same.
+        let evaluated = self.evaluate_all(Mode::Act { run }, &mut report).await;
+        if let Err(refused @ NightError::TooOld { .. }) = evaluated {
+            return Err(refused);
+        }
+        let complete = evaluated.is_ok();
+        applier.apply_pending().await?;
+        report.unfinished = applier.unfinished();
+        self.tell(&mut report, run, &mut applier, complete).await?;
+        evaluated.map(|()| report)
+    }
+
+    fn empty_report(&self) -> NightReport {
+        NightReport {
+            schema_version: 1,
+            as_of: self.as_of,
+            run: None,
+            at: self.now,
+            experiments: Vec::new(),
+            resumed: Vec::new(),
+            unfinished: Vec::new(),
+        }
+    }
+
+    async fn evaluate_all(&self, mode: Mode, report: &mut NightReport) -> Result<(), NightError> {
         let records = self.control.load_experiments().await?;
         let versions = self.control.load_versions().await?;
         self.check_order(&records)?;
-        let mut days = Days::new(self.warehouse, self.control, self.as_of, mode != Mode::Plan).await?;
-        let mut experiments = Vec::with_capacity(records.len());
-        let mut begun = false;
+        let begun = std::time::Instant::now();
+        let mut days = Days::new(self.warehouse, self.control, self.config, self.as_of, mode != Mode::Plan).await?;
         for record in records {
+            // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
+            let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
             let name = record.experiment.name.clone();
-            match self.evaluate(record, &versions, &mut days, mode, &mut begun).await {
-                Ok(report) => experiments.push(report),
+            match self.evaluate(record, &versions, &mut days, mode, self.now + elapsed, report).await {
+                Ok(experiment) => report.experiments.push(experiment),
                 Err(error) if error.ends_the_night() => return Err(error),
-                Err(error) => experiments.push(failed(name, chain(&error))),
+                Err(error) => report.experiments.push(failed(name, chain(&error))),
             }
         }
-        let run = match mode {
-            Mode::Act { run } if begun => Some(run),
-            Mode::Act { .. } | Mode::Plan => None,
-        };
-        Ok(NightReport {
-            schema_version: 1,
-            as_of: self.as_of,
-            run,
-            at: self.now,
-            experiments,
-            resumed: Vec::new(),
-            unfinished: Vec::new(),
-        })
+        Ok(())
     }
 
     /// One experiment: observe → collect → judge (assess, decide, plan) → record.
@@ -143,47 +141,65 @@ impl Night<'_> {
         versions: &Versions,
         days: &mut Days<'_>,
         mode: Mode,
-        begun: &mut bool,
+        now: Timestamp,
+        night: &mut NightReport,
     ) -> Result<ExperimentReport, NightError> {
-        let outside_change = self.observe(&mut record, mode).await?;
+        self.observe(&mut record, mode, now).await?;
+        // A decision is never older than the epoch that it was made in.
+        let now = record.epochs.last().map_or(now, |epoch| now.max(epoch.started_at));
         let collected = self.collect(&record, days, mode).await?;
         let judged = judge::judge(self.config, &record, versions, &collected, self.as_of);
-        if judged.is_known(&record, self.as_of) {
-            return Ok(judged.report(&record, Standing::AlreadyDecided, outside_change));
+        if judged.candidates.is_empty() && !record.faults.is_empty() {
+            return Ok(failed(record.experiment.name, record.faults.join("; ")));
         }
+        if judged.is_known(&record, self.as_of) {
+            return Ok(judged.report(&record, Standing::AlreadyDecided));
+        }
+        let mut report = judged.report(&record, Standing::Decided);
         if let Mode::Act { run } = mode {
-            if !*begun {
-                self.control.start_run(run, self.as_of, &self.config.digest, self.now).await?;
-                *begun = true;
-            }
-            self.record(run, &record, &judged).await?;
-            let mut report = judged.report(&record, Standing::Decided, outside_change);
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
             }
-            return Ok(report);
+            self.begin(night, run).await?;
+            self.record(run, &record, &judged, &report, now).await?;
         }
-        Ok(judged.report(&record, Standing::Decided, outside_change))
+        Ok(report)
+    }
+
+    /// Notes the run, once, before the first thing that belongs to it.
+    async fn begin(&self, night: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+        if night.run.is_none() {
+            self.control.start_run(run, self.as_of, &self.config.digest, self.now).await?;
+            night.run = Some(run);
+        }
+        Ok(())
     }
 
     /// Notes an epoch that has begun: the experiment's first, or one that somebody else began by changing the split.
-    async fn observe(&self, record: &mut ExperimentRecord, mode: Mode) -> Result<bool, NightError> {
-        let Some(new) = crate::control::observe_epochs(record, self.now) else { return Ok(false) };
-        let outside = new.ends.is_some();
+    async fn observe(&self, record: &mut ExperimentRecord, mode: Mode, now: Timestamp) -> Result<(), NightError> {
+        let Some(new) = observe_epochs(record, now) else { return Ok(()) };
         if mode != Mode::Plan {
-            let opened_by = if outside { "outside" } else { "start" };
+            let opened_by = if new.epoch.outside { "outside" } else { "start" };
             self.control.open_epoch(record.experiment.id, &new, opened_by).await?;
         }
         if let (Some(last), Some((_, at))) = (record.epochs.last_mut(), new.ends) {
             last.ended_at = Some(at);
         }
         record.epochs.push(new.epoch);
-        Ok(outside)
+        Ok(())
     }
 
-    /// Decisions, allocation change, epoch, states and journal: one transaction.
-    async fn record(&self, run: Uuid, record: &ExperimentRecord, judged: &Judged) -> Result<(), NightError> {
+    /// Decisions, allocation change, epoch, states, journal and report: one transaction.
+    async fn record(
+        &self,
+        run: Uuid,
+        record: &ExperimentRecord,
+        judged: &Judged,
+        report: &ExperimentReport,
+        now: Timestamp,
+    ) -> Result<(), NightError> {
         let experiment = &record.experiment;
+        let plan = &judged.plan;
         let id_of = |candidate| {
             let found = judged.candidates.iter().find(|c| c.state.candidate == candidate);
             found.map(|c| c.decision_id(self.as_of, experiment.id))
@@ -196,58 +212,44 @@ impl Night<'_> {
             assessment: &c.assessment,
             inputs_digest: judged.inputs_digest.clone(),
         });
-        let untouched = |state: &&RolloutState| !judged.plan.rollouts.iter().any(|r| r.candidate == state.candidate);
-        let first_seen = judged.candidates.iter().map(|c| &c.state).filter(|s| s.version == 0).filter(untouched);
-        let rollouts = judged.plan.rollouts.iter().chain(first_seen).cloned().collect();
-        let epoch = record.epochs.last().filter(|_| !judged.plan.allocations.is_empty()).map(|last| NewEpoch {
+        let untouched = |state: &&RolloutState| !plan.rollouts.iter().any(|r| r.candidate == state.candidate);
+        let changed = judged.candidates.iter().filter(|c| c.state_is_new).map(|c| &c.state).filter(untouched);
+        let rollouts = plan.rollouts.iter().chain(changed).cloned().collect();
+        let changes = !plan.allocations.is_empty() || plan.moves_units;
+        let epoch = record.epochs.last().filter(|_| changes).map(|last| NewEpoch {
             epoch: Epoch {
                 number: last.number + 1,
-                started_at: self.now,
+                started_at: now,
                 ended_at: None,
-                allocations: judged.plan.allocations.iter().map(|a| (a.variant, a.to)).collect(),
-                moved_units: judged.plan.moves_units,
+                allocations: match plan.allocations.is_empty() {
+                    true => experiment.variants.iter().map(|v| (v.id, v.allocation)).collect(),
+                    false => plan.allocations.iter().map(|a| (a.variant, a.to)).collect(),
+                },
+                moved_units: plan.moves_units,
+                outside: false,
             },
-            ends: Some((last.number, self.now)),
+            ends: Some((last.number, now)),
         });
+        let settled = now + self.settling_time();
         let night = NightRecord {
             run,
             experiment,
             as_of: self.as_of,
             decisions: decisions.collect(),
-            plan: &judged.plan,
+            plan,
             rollouts,
             epoch,
-            actions: actions_of(experiment, &judged.plan, id_of),
-            now: self.now,
+            actions: actions_of(experiment, plan, id_of, settled),
+            report: json!(report),
+            now,
         };
         self.control.record(&night).await?;
         Ok(())
     }
 
-    /// Writes the report and sends it, once.
-    async fn tell(&self, report: &mut NightReport, run: Uuid, applier: &mut Applier<'_>) -> Result<(), NightError> {
-        if !report.is_news() {
-            return Ok(());
-        }
-        if report.run.is_none() {
-            // Nothing could be decided, which is news as well.
-            self.control.start_run(run, self.as_of, &self.config.digest, self.now).await?;
-            report.run = Some(run);
-        }
-        if let Some(folder) = &self.config.settings.reports {
-            error::write_page(&self.config.base.join(folder), report)?;
-        }
-        if let Some(mail) = &self.config.settings.mail {
-            let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
-            let action = action_of_mail(&digest_mail(report, &readers));
-            self.control.add_actions(run, &[action], self.now).await?;
-            // What failed a moment ago was told in this mail; it is tried again by the next run.
-            applier.apply_mail().await?;
-            report.unfinished = applier.unfinished();
-        }
-        let summary = json!({ "summary": report.summary(), "unfinished": report.unfinished });
-        self.control.finish_run(run, &summary, self.now).await?;
-        Ok(())
+    /// How long assignment services may go on serving the split before a change.
+    fn settling_time(&self) -> SignedDuration {
+        SignedDuration::from_mins(i64::from(self.config.settings.evidence.settle_minutes.unwrap_or(15)))
     }
 
     /// A day must be over before it can be judged.
@@ -274,6 +276,7 @@ fn failed(name: String, why: String) -> ExperimentReport {
     ExperimentReport {
         name,
         standing: Standing::Failed { why },
+        faulty: true,
         candidates: Vec::new(),
         allocations: Vec::new(),
         steps: Vec::new(),

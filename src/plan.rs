@@ -192,7 +192,8 @@ impl Planner<'_> {
             self.plan.moves_units = true;
             self.move_units(candidate, candidate, self.control);
         }
-        if let Some(version) = self.model(candidate) {
+        // A version that another arm goes on serving is not archived: the arms may differ in their parameters alone.
+        if let Some(version) = self.model(candidate).filter(|version| !self.serves_elsewhere(candidate, version)) {
             let (key, value) = ("stage".to_owned(), "archived".to_owned());
             self.step(candidate, Step::SetTag { version: version.clone(), key, value });
             self.step(candidate, Step::ReleaseAlias { alias: CHALLENGER.into(), version });
@@ -205,13 +206,6 @@ impl Planner<'_> {
 
     fn ramp(&mut self, state: &RolloutState, stage: usize, to: Share) {
         let Some(candidate) = self.experiment.variant_by_id(state.candidate) else { return };
-        // Two siblings may both fit alone and not together: the second then waits for another night.
-        let wanted = to.saturating_sub(self.share(candidate.id));
-        let keep = self.policy.stages.first().map_or(Share::NONE, |first| first.allocation);
-        let left = self.share(self.control.id).saturating_sub(wanted);
-        if wanted > self.share(self.control.id) || left < keep {
-            return;
-        }
         self.shift(candidate.id, to);
         self.advance(state, RolloutStatus::Ramping, stage);
         if let Some(version) = self.model(candidate) {
@@ -292,21 +286,29 @@ impl Planner<'_> {
         self.versions.get(&id).cloned()
     }
 
-    /// Sets the statuses of the versions behind `of`, unless the candidate that stays is served by the same ones.
+    /// Whether another arm that has units serves that version, too.
+    fn serves_elsewhere(&self, candidate: &Variant, version: &ModelVersion) -> bool {
+        let others = self.others(candidate);
+        others.into_iter().any(|other| self.model(other).as_ref() == Some(version))
+    }
+
+    /// The arms that keep units after the plan, but for that one.
+    fn others(&self, candidate: &Variant) -> Vec<&Variant> {
+        let variants = self.experiment.variants.iter();
+        variants.filter(|v| v.id != candidate.id && self.share(v.id) > Share::NONE).collect()
+    }
+
+    /// Sets the statuses of the versions behind `of`, but for those that an arm with units goes on serving.
     fn set_version_statuses(&mut self, candidate: &Variant, of: &Variant, status: &str) {
         let Ok(config) = &of.config else { return };
-        let stays = if of.id == candidate.id { self.control } else { candidate };
-        let kept = stays.config.as_ref().ok();
-        let status = status.to_owned();
-        if let Some(id) = config.policy_version_id()
-            && kept.and_then(|k| k.policy_version_id()) != Some(id)
-        {
-            self.step(candidate, Step::SetPolicyVersionStatus { id, status: status.clone() });
+        let kept: Vec<_> = self.others(of).into_iter().filter_map(|v| v.config.as_ref().ok()).collect();
+        let policy = config.policy_version_id().filter(|id| kept.iter().all(|k| k.policy_version_id() != Some(*id)));
+        let prompt = config.prompt_version_id().filter(|id| kept.iter().all(|k| k.prompt_version_id() != Some(*id)));
+        if let Some(id) = policy {
+            self.step(candidate, Step::SetPolicyVersionStatus { id, status: status.to_owned() });
         }
-        if let Some(id) = config.prompt_version_id()
-            && kept.and_then(|k| k.prompt_version_id()) != Some(id)
-        {
-            self.step(candidate, Step::SetPromptVersionStatus { id, status });
+        if let Some(id) = prompt {
+            self.step(candidate, Step::SetPromptVersionStatus { id, status: status.to_owned() });
         }
     }
 

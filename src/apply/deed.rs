@@ -1,5 +1,6 @@
 //! What an entry of the journal says: written when a night decides, read when it is carried out.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -40,6 +41,7 @@ pub fn actions_of(
     experiment: &Experiment,
     plan: &Plan,
     decision_of: impl Fn(VariantId) -> Option<Uuid>,
+    settled: Timestamp,
 ) -> Vec<NewAction> {
     let steps = plan.steps.iter().enumerate().filter_map(|(index, planned)| {
         let decision = decision_of(planned.candidate)?;
@@ -53,10 +55,22 @@ pub fn actions_of(
             decision: Some(decision),
             kind: planned.step.kind().to_owned(),
             payload: json!(payload),
+            not_before: None,
         })
     });
-    steps.collect()
+    let mut actions: Vec<NewAction> = steps.collect();
+    // Until the new split has settled, units may still be given the arm that was left; a second sweep takes them, too.
+    let sweeps = actions.iter().filter(|action| action.kind == SWEPT_TWICE).map(|action| NewAction {
+        idempotency_key: format!("{}/again", action.idempotency_key),
+        not_before: Some(settled),
+        ..action.clone()
+    });
+    actions.extend(sweeps.collect::<Vec<_>>());
+    actions
 }
+
+/// The kind of step that is repeated once the split has settled.
+const SWEPT_TWICE: &str = "move_assignments";
 
 /// The journal entry of a mail.
 pub fn action_of_mail(draft: &MailDraft) -> NewAction {
@@ -65,6 +79,7 @@ pub fn action_of_mail(draft: &MailDraft) -> NewAction {
         decision: None,
         kind: MAIL.to_owned(),
         payload: json!(draft),
+        not_before: None,
     }
 }
 

@@ -118,7 +118,7 @@ impl<'a> Applier<'a> {
     async fn apply(&mut self, wanted: impl Fn(&PendingAction) -> bool) -> Result<Vec<Applied>, ControlError> {
         let mut pass = Pass::default();
         let mut applied = Vec::new();
-        for action in self.control.pending_actions().await?.into_iter().filter(wanted) {
+        for action in self.control.pending_actions(self.now).await?.into_iter().filter(wanted) {
             let experiment = experiment_of(&action);
             if self.left.iter().any(|left| left.tried && left.action.idempotency_key == action.idempotency_key) {
                 pass.behind.extend(experiment);

@@ -125,12 +125,12 @@ impl World {
     }
 
     async fn journal(&self, actions: Vec<NewAction>) {
-        self.control.add_actions(self.run, &actions, now()).await.unwrap();
+        self.control.tell(self.run, jiff::civil::date(2026, 3, 4), &actions, now()).await.unwrap();
     }
 
     /// The keys of what is pending, with how often each was tried.
     async fn pending(&self) -> Vec<(String, i64)> {
-        let pending = self.control.pending_actions().await.unwrap();
+        let pending = self.control.pending_actions(now()).await.unwrap();
         pending.into_iter().map(|action| (action.idempotency_key, action.attempts)).collect()
     }
 }
@@ -139,7 +139,7 @@ fn action(key: &str, experiment: u128, step: Step) -> NewAction {
     let experiment = ExperimentId(Uuid::from_u128(experiment));
     let kind = step.kind().to_owned();
     let payload = json!(StepPayload { experiment, unit_type: "user".into(), step });
-    NewAction { idempotency_key: key.into(), decision: None, kind, payload }
+    NewAction { idempotency_key: key.into(), decision: None, kind, payload, not_before: None }
 }
 
 fn point(model: &str) -> Step {

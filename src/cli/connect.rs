@@ -35,25 +35,34 @@ impl Connections {
 
 /// Connects to the control store.
 pub(super) async fn control(config: &Config) -> anyhow::Result<ControlStore> {
-    let url = control_url(config)?;
+    let url = control_url(config, "rw")?;
     Ok(ControlStore::connect(&url).await?)
 }
 
-fn control_url(config: &Config) -> anyhow::Result<SecretString> {
+/// The same, and makes the embedded store's file if it is not there.
+pub(super) async fn new_control(config: &Config) -> anyhow::Result<ControlStore> {
+    let url = control_url(config, "rwc")?;
+    Ok(ControlStore::connect(&url).await?)
+}
+
+fn control_url(config: &Config, mode: &str) -> anyhow::Result<SecretString> {
     let entry = &config.settings.control;
     let url = address(config, "control", &entry.url, &entry.url_from, &entry.password)?;
     let url = url.ok_or_else(|| anyhow!("control: no url is configured"))?;
     Ok(match url.expose_secret().strip_prefix("sqlite:") {
-        Some(path) => sqlite_url(&config.base, path).into(),
+        Some(path) => sqlite_url(&config.base, path, mode)?.into(),
         None => url,
     })
 }
 
-/// A SQLite file is taken from the configuration's folder and made if it is not there.
-fn sqlite_url(base: &Path, path: &str) -> String {
+/// A SQLite file is taken from the configuration's folder; only `migrate` makes it.
+fn sqlite_url(base: &Path, path: &str, mode: &str) -> anyhow::Result<String> {
     let path = path.trim_start_matches("//");
-    let (file, query) = path.split_once('?').unwrap_or((path, "mode=rwc"));
-    format!("sqlite:{}?{query}", base.join(file).display())
+    let file = base.join(path.split('?').next().unwrap_or(path));
+    if mode == "rw" && !file.exists() {
+        return Err(anyhow!("the control store {} is not there; run `rampkeeper migrate` first", file.display()));
+    }
+    Ok(format!("sqlite:{}?mode={mode}", file.display()))
 }
 
 fn address(
@@ -65,7 +74,15 @@ fn address(
 ) -> anyhow::Result<Option<SecretString>> {
     let read = |secret: &SecretRef, key: &str| secret.read(&config.base).map_err(|why| anyhow!("{what}.{key}: {why}"));
     match (url, url_from) {
-        (None, Some(from)) => Ok(Some(read(from, "url_from")?)),
+        (None, Some(from)) => {
+            let url = read(from, "url_from")?;
+            let known = ["postgres://", "postgresql://", "sqlite:"];
+            if !known.iter().any(|scheme| url.expose_secret().starts_with(scheme)) {
+                // Not repeated: of such a text it is not known which part is the secret.
+                return Err(anyhow!("{what}.url_from holds no postgres://… or sqlite:… address"));
+            }
+            Ok(Some(url))
+        }
         (Some(url), _) => match password {
             None => Ok(Some(url.clone().into())),
             Some(password) => {
@@ -92,7 +109,7 @@ async fn postgres_warehouse(config: &Config, entry: &PostgresEntry) -> anyhow::R
     let own = address(config, "warehouse.postgres", &entry.url, &entry.url_from, &entry.password)?;
     let url = match own {
         Some(url) => url,
-        None => control_url(config)?,
+        None => control_url(config, "rw")?,
     };
     let settings = PostgresSettings {
         url: url.expose_secret().to_owned(),

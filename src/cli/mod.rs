@@ -1,11 +1,13 @@
 //! The command line: arguments, connections, output, exit codes.
 
+mod analyze;
 mod connect;
 mod demo;
 mod migrate;
 mod night;
 mod output;
 mod serve;
+mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,10 +100,14 @@ enum Command {
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
     Serve,
+    /// Measure a policy's error rates and power: run made-up experiments through the code that decides real ones.
+    Simulate(simulate::SimulateArguments),
     /// Check the configuration and the connections; change nothing.
     ///
     /// Example: rampkeeper check --config config/rampkeeper.yml
     Check,
+    /// Judge a CSV or Parquet file of your own: lifts, intervals, evidence and verdicts.
+    Analyze(analyze::AnalyzeArguments),
     /// Write a completion script for a shell.
     ///
     /// Example: rampkeeper completions bash > /etc/bash_completion.d/rampkeeper
@@ -159,9 +165,10 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let format = arguments.global.log_format;
     match runtime.block_on(carry_out(arguments)) {
         Ok(exit) => exit.into(),
-        Err(error) => tell(&error).into(),
+        Err(error) => tell(&error, format).into(),
     }
 }
 
@@ -173,7 +180,9 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Plan { detailed_exitcode } => night::plan(&global, detailed_exitcode).await,
         Command::Run => night::run(&global).await,
         Command::Serve => serve::serve(&global).await,
+        Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
         Command::Check => connect::check(&global).await,
+        Command::Analyze(arguments) => analyze::run(arguments, global.output).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -197,21 +206,27 @@ fn start_logging(arguments: &Arguments) {
     }
 }
 
-/// Tells an error with its causes, once, and names its exit code.
-fn tell(error: &anyhow::Error) -> Exit {
-    if let Some(faults) = error.downcast_ref::<ConfigError>() {
-        eprint!("error: {faults}");
+/// Tells an error with its causes, once, in the form of the logs, and names its exit code.
+fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
+    if let Some(ConfigError(faults)) = error.downcast_ref::<ConfigError>() {
+        match format {
+            LogFormat::Text => eprint!("error: {error}"),
+            LogFormat::Json => faults.iter().for_each(|fault| tracing::error!("{fault}")),
+        }
         return Exit::ConfigInvalid;
     }
-    let mut told = error.to_string();
+    let mut told = vec![error.to_string()];
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // An error that speaks for its cause has told it already.
-        if !told.ends_with(&cause) {
-            told = format!("{told}\n  because: {cause}");
+        if !told.iter().any(|before| before.ends_with(&cause)) {
+            told.push(cause);
         }
     }
-    eprintln!("error: {told}");
+    match format {
+        LogFormat::Text => eprintln!("error: {}", told.join("\n  because: ")),
+        LogFormat::Json => tracing::error!("{}", told.join(": ")),
+    }
     match error.downcast_ref::<NightError>() {
         Some(NightError::Control(ControlError::LeaseHeld { .. })) => Exit::LeaseHeld,
         _ => Exit::Failed,

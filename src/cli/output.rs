@@ -67,6 +67,12 @@ pub(super) fn night(report: &NightReport) -> String {
                 Cell::new(why.join("\n")),
             ]);
         }
+        if experiment.outside_change {
+            steps.push_str(&format!(
+                "{}: somebody else changed the split; a new allocation epoch began\n",
+                experiment.name
+            ));
+        }
         for change in &experiment.allocations {
             steps.push_str(&format!("{}: allocate {} {} → {}\n", experiment.name, change.name, change.from, change.to));
         }

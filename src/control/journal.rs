@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
+use sqlx::Row;
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::ControlStore;
@@ -24,6 +26,22 @@ pub struct PendingAction {
     pub payload: Value,
     /// How often it was tried.
     pub attempts: i64,
+}
+
+/// An experiment's report as it was committed with its decisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredReport {
+    /// The night.
+    pub as_of: Date,
+    /// The run that made it.
+    pub run: Uuid,
+    /// The report, as its maker wrote it.
+    pub report: Value,
+}
+
+fn stored_report(row: &AnyRow) -> Result<StoredReport, ControlError> {
+    let reader = Reader::new("rampkeeper.night_reports", "run_id", row)?;
+    Ok(StoredReport { as_of: reader.parse("as_of")?, run: reader.parse("run_id")?, report: reader.json("report")? })
 }
 
 impl ControlStore {
@@ -52,16 +70,53 @@ impl ControlStore {
         Ok(())
     }
 
-    /// Journals follow-ups that belong to the night as a whole, such as its mail.
-    pub async fn add_actions(&self, run: Uuid, actions: &[NewAction], now: Timestamp) -> Result<(), ControlError> {
-        let mut transaction = self.begin().await?;
-        self.write_actions(&mut transaction, run, actions, now).await?;
-        transaction.commit().await.map_err(while_doing("journal the follow-ups"))
+    /// What readers are still to be told: experiments' reports, by the night and the run that made them.
+    pub async fn untold_reports(&self) -> Result<Vec<StoredReport>, ControlError> {
+        let rows = sqlx::query(statement::UNTOLD_REPORTS.sql(self.dialect))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(while_doing("load what is still to be told"))?;
+        rows.iter().map(stored_report).collect()
     }
 
-    /// Everything that is still to be done, in the order in which it was planned.
-    pub async fn pending_actions(&self) -> Result<Vec<PendingAction>, ControlError> {
+    /// The last that was said of each experiment that night.
+    pub async fn reports_of_night(&self, as_of: Date) -> Result<Vec<StoredReport>, ControlError> {
+        let rows = sqlx::query(statement::REPORTS_OF_NIGHT.sql(self.dialect))
+            .bind(as_of.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(while_doing(format!("load the reports of {as_of}")))?;
+        rows.iter().map(stored_report).collect()
+    }
+
+    /// Journals the mails of a night and notes that its reports are told, together.
+    pub async fn tell(&self, run: Uuid, as_of: Date, mails: &[NewAction], now: Timestamp) -> Result<(), ControlError> {
+        let mut transaction = self.begin().await?;
+        self.write_actions(&mut transaction, run, mails, now).await?;
+        sqlx::query(statement::MARK_TOLD.sql(self.dialect))
+            .bind(as_of.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(while_doing(format!("note that the night of {as_of} is told")))?;
+        transaction.commit().await.map_err(while_doing("journal the mail"))
+    }
+
+    /// Whether an action of that key was ever journalled.
+    pub async fn has_action(&self, key: &str) -> Result<bool, ControlError> {
+        let doing = || while_doing(format!("look for action {key} in the journal"));
+        let row = sqlx::query(statement::ACTION_EXISTS.sql(self.dialect))
+            .bind(key)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(doing())?;
+        let found: i64 = row.try_get("found").map_err(doing())?;
+        Ok(found > 0)
+    }
+
+    /// Everything that is due by now and still to be done, in the order in which it was planned.
+    pub async fn pending_actions(&self, now: Timestamp) -> Result<Vec<PendingAction>, ControlError> {
         let rows = sqlx::query(statement::PENDING_ACTIONS.sql(self.dialect))
+            .bind(text_of(now))
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing("read the journal"))?;

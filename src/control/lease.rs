@@ -15,7 +15,7 @@ use super::statement;
 /// How long a lease lasts without being renewed.
 const LASTS: SignedDuration = SignedDuration::from_mins(5);
 /// How often a holder should renew it.
-pub const RENEW_EVERY: Duration = Duration::from_secs(60);
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// How [`ControlStore::keep_lease`] renews it.
 const PACE: Pace = Pace {
     renew_every: RENEW_EVERY,

@@ -18,15 +18,18 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyPool, Connection, Executor};
 
 pub use collected::Progress;
 pub use error::ControlError;
-pub use journal::PendingAction;
-pub use lease::{Lease, RENEW_EVERY};
+pub use journal::{PendingAction, StoredReport};
+pub use lease::Lease;
 pub use record::{NewAction, NewDecision, NightRecord, RecordedDecision};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
+
+/// How long the first connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 static POSTGRES: Migrator = sqlx::migrate!("queries/migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("queries/migrations/sqlite");
@@ -51,6 +54,11 @@ impl ControlStore {
             Dialect::Postgres => "SET TIME ZONE 'UTC'",
             Dialect::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL",
         };
+        let connect = |source| ControlError::Connect { address: address.clone(), source };
+        // One connection by hand first: a pool would try until its patience ends, and then not say why.
+        let first = tokio::time::timeout(CONNECT_WITHIN, sqlx::AnyConnection::connect(url)).await;
+        let first = first.map_err(|_| connect(sqlx::Error::PoolTimedOut))?.map_err(connect)?;
+        first.close().await.map_err(connect)?;
         let pool = AnyPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(20))
@@ -62,7 +70,7 @@ impl ControlStore {
             })
             .connect(url)
             .await
-            .map_err(|source| ControlError::Connect { address: address.clone(), source })?;
+            .map_err(connect)?;
         Ok(Self { pool, dialect, address })
     }
 
@@ -106,14 +114,15 @@ fn clone(migrator: &Migrator) -> Migrator {
 
 fn without_password(url: &str) -> String {
     match url::Url::parse(url) {
-        Ok(mut parsed) => {
+        // Of anything else it is not known which part is the secret.
+        Ok(mut parsed) if matches!(parsed.scheme(), "postgres" | "postgresql" | "sqlite") => {
             if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
                 return "the control store".to_owned();
             }
             parsed.set_query(None);
             parsed.to_string()
         }
-        Err(_) => "the control store".to_owned(),
+        Ok(_) | Err(_) => "the control store".to_owned(),
     }
 }
 

@@ -37,6 +37,8 @@ pub struct NightRecord<'a> {
     pub epoch: Option<NewEpoch>,
     /// The follow-ups for the journal.
     pub actions: Vec<NewAction>,
+    /// What readers are to be told of it.
+    pub report: Value,
     /// When.
     pub now: Timestamp,
 }
@@ -69,6 +71,8 @@ pub struct NewAction {
     pub kind: String,
     /// Everything that the deed needs.
     pub payload: Value,
+    /// The first time at which it may be done; none if at once.
+    pub not_before: Option<Timestamp>,
 }
 
 /// A decision's place in the ledger.
@@ -120,6 +124,14 @@ impl ControlStore {
             self.write_rollout(&mut transaction, state, name, record.now).await?;
         }
         self.write_actions(&mut transaction, record.run, &record.actions, record.now).await?;
+        sqlx::query(statement::INSERT_REPORT.sql(self.dialect))
+            .bind(record.run.to_string())
+            .bind(record.experiment.id.to_string())
+            .bind(record.as_of.to_string())
+            .bind(record.report.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(while_doing(format!("keep the report about {name}")))?;
         transaction.commit().await.map_err(while_doing(format!("commit the night of {name}")))?;
         Ok(recorded)
     }
@@ -254,6 +266,7 @@ impl ControlStore {
                 .bind(action.kind.as_str())
                 .bind(action.payload.to_string())
                 .bind(text_of(now))
+                .bind(action.not_before.map(text_of))
                 .execute(&mut **transaction)
                 .await
                 .map_err(doing())?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub struct ExperimentRecord {
     pub rollouts: Vec<RolloutState>,
     /// The last decision of each candidate that has one.
     pub last_decisions: BTreeMap<VariantId, LastDecision>,
+    /// Rows of it that could not be read.
+    pub faults: Vec<String>,
 }
 
 /// The last decision of a candidate.
@@ -61,7 +63,7 @@ pub fn observe_epochs(record: &ExperimentRecord, now: Timestamp) -> Option<NewEp
         record.experiment.variants.iter().map(|v| (v.id, v.allocation)).collect();
     let Some(last) = record.epochs.last() else {
         let started_at = record.experiment.start_at.unwrap_or(record.created_at).min(now);
-        let epoch = Epoch { number: 0, started_at, ended_at: None, allocations, moved_units: false };
+        let epoch = Epoch { number: 0, started_at, ended_at: None, allocations, moved_units: false, outside: false };
         return Some(NewEpoch { epoch, ends: None });
     };
     let positive = |allocations: &[(VariantId, Share)]| {
@@ -73,8 +75,17 @@ pub fn observe_epochs(record: &ExperimentRecord, now: Timestamp) -> Option<NewEp
         return None;
     }
     let seen = record.last_decisions.values().map(|d| d.decided_at).max();
-    let seen = seen.unwrap_or(last.started_at).max(last.started_at).min(now);
-    let epoch = Epoch { number: last.number + 1, started_at: now, ended_at: None, allocations, moved_units: false };
+    let seen = seen.unwrap_or(last.started_at).max(last.started_at);
+    // It began after the decision that saw the split before it, even where both bear the same time.
+    let now = now.max(seen + SignedDuration::from_micros(1));
+    let epoch = Epoch {
+        number: last.number + 1,
+        started_at: now,
+        ended_at: None,
+        allocations,
+        moved_units: false,
+        outside: true,
+    };
     Some(NewEpoch { epoch, ends: Some((last.number, seen)) })
 }
 
@@ -93,8 +104,13 @@ impl ControlStore {
             }
         };
         for row in self.rows(&statement::LOAD_VARIANTS, "load the variants").await? {
-            let (id, variant) = variant(&row)?;
-            place(id, &mut |record| record.experiment.variants.push(variant.clone()));
+            let reader = Reader::new("exp.variants", "id", &row)?;
+            let read = variant(&reader);
+            place(reader.parse("experiment_id")?, &mut |record| match &read {
+                Ok(variant) => record.experiment.variants.push(variant.clone()),
+                // One unreadable variant is a fault of its experiment, and no reason to leave the others alone.
+                Err(error) => record.faults.push(error.to_string()),
+            });
         }
         for row in self.rows(&statement::LOAD_EPOCHS, "load the allocation epochs").await? {
             let (id, epoch) = epoch(&row)?;
@@ -165,19 +181,22 @@ fn experiment(row: &AnyRow) -> Result<ExperimentRecord, ControlError> {
         epochs: Vec::new(),
         rollouts: Vec::new(),
         last_decisions: BTreeMap::new(),
+        faults: Vec::new(),
     })
 }
 
-fn variant(row: &AnyRow) -> Result<(ExperimentId, Variant), ControlError> {
-    let reader = Reader::new("exp.variants", "id", row)?;
-    let config: Value = reader.json("config")?;
-    let variant = Variant {
+fn variant(reader: &Reader<'_>) -> Result<Variant, ControlError> {
+    let config: Option<String> = reader.get("config")?;
+    let config = match config {
+        Some(_) => reader.json("config")?,
+        None => Value::Null,
+    };
+    Ok(Variant {
         id: reader.parse("id")?,
         name: reader.get("name")?,
         allocation: reader.parse("allocation")?,
         config: VariantConfig::parse(&config),
-    };
-    Ok((reader.parse("experiment_id")?, variant))
+    })
 }
 
 fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError> {
@@ -189,6 +208,7 @@ fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError> {
         ended_at: reader.parse_optional("ended_at")?,
         allocations: reader.json("allocations")?,
         moved_units: moved != 0,
+        outside: reader.get::<String>("opened_by")? == "outside",
     };
     Ok((reader.parse("experiment_id")?, epoch))
 }

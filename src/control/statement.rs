@@ -54,6 +54,7 @@ macro_rules! statements {
 statements! {
     ACQUIRE_LEASE = "acquire_lease";
     ACTION_DONE = "action_done";
+    ACTION_EXISTS = "action_exists";
     ACTION_FAILED = "action_failed";
     APPLY_MOVES = "apply_moves";
     CHANGE_ALLOCATION = "change_allocation";
@@ -64,6 +65,7 @@ statements! {
     INSERT_ACTION = "insert_action";
     INSERT_DECISION = "insert_decision";
     INSERT_LOOK = "insert_look";
+    INSERT_REPORT = "insert_report";
     LAST_ACTION_POSITION = "last_action_position";
     LAST_DECISION = "last_decision";
     LEASE_HOLDER = "lease_holder";
@@ -78,11 +80,13 @@ statements! {
     LOAD_VERSIONS = "load_versions";
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
+    MARK_TOLD = "mark_told";
     NEXT_MOVE_BATCH = "next_move_batch";
     OPEN_EPOCH = "open_epoch";
     PENDING_ACTIONS = "pending_actions";
     RECORD_MOVES = "record_moves";
     RELEASE_LEASE = "release_lease";
+    REPORTS_OF_NIGHT = "reports_of_night";
     RETIRE_VARIANT = "retire_variant";
     SAVE_COHORT = "save_cohort";
     SAVE_DAY = "save_day";
@@ -90,6 +94,7 @@ statements! {
     SET_POLICY_VERSION_STATUS = "set_policy_version_status";
     SET_PROMPT_VERSION_STATUS = "set_prompt_version_status";
     START_RUN = "start_run";
+    UNTOLD_REPORTS = "untold_reports";
     WRITE_ROLLOUT = "write_rollout";
 }
 

@@ -57,6 +57,7 @@ impl ControlStore {
                 .bind(from.to_string())
                 .bind(after.as_str())
                 .bind(last.as_str())
+                .bind(key)
                 .execute(&mut *transaction)
                 .await
                 .map_err(doing())?;

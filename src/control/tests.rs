@@ -167,7 +167,9 @@ async fn rows_become_experiments() {
     let id = variant(CANDIDATE);
     assert_eq!(
         faulty.faults,
-        [format!("table exp.variants, row {id}: column `allocation` is \"0.12345\", expected a share has at most four decimals (decimal(5,4)), but this is 0.12345")]
+        [format!(
+            "table exp.variants, row {id}: column `allocation` is \"0.12345\", expected a share has at most four decimals (decimal(5,4)), but this is 0.12345"
+        )]
     );
 }
 
@@ -281,7 +283,10 @@ async fn a_row_that_was_deleted_leaves_nothing_to_do() {
     let told = store.control.set_policy_version_status(nobody, "archived").await.unwrap_err();
     assert!(matches!(told, ControlError::Gone { .. }));
     assert_eq!(told.to_string(), format!("policy version {nobody} is not there any more; nothing is left to do"));
-    assert!(matches!(store.control.set_prompt_version_status(nobody, "archived").await, Err(ControlError::Gone { .. })));
+    assert!(matches!(
+        store.control.set_prompt_version_status(nobody, "archived").await,
+        Err(ControlError::Gone { .. })
+    ));
     assert!(matches!(store.control.retire_variant(VariantId(nobody), "x").await, Err(ControlError::Gone { .. })));
     store.control.retire_variant(variant(CANDIDATE), "t_retired").await.unwrap();
 }

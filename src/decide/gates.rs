@@ -7,6 +7,9 @@ use super::{Look, Situation};
 use crate::domain::{Bound, Share};
 use crate::evidence::{PromotionLook, Reading, Verdict};
 
+/// The share of values that may be something other than numbers.
+const MAX_NOT_NUMBERS: f64 = 0.001;
+
 /// What the harm evidence demands.
 pub(super) enum Harm {
     /// Nothing.
@@ -82,8 +85,9 @@ pub(super) fn invalid_data(situation: &Situation<'_>) -> Vec<Reason> {
         let borne = situation.max_multiple_exposure;
         reasons.push(Reason::MultipleExposure { share: assessment.multiple_exposure, borne });
     }
-    if assessment.not_numbers > 0 {
-        reasons.push(Reason::NotNumbers { count: assessment.not_numbers });
+    // A stray value is left out and counted; more than that is a field of another meaning.
+    if assessment.not_numbers as f64 > MAX_NOT_NUMBERS * assessment.events as f64 {
+        reasons.push(Reason::NotNumbers { count: assessment.not_numbers, events: assessment.events });
     }
     reasons
 }
@@ -104,7 +108,7 @@ pub(super) fn missing_data(situation: &Situation<'_>) -> Vec<Reason> {
 /// The stage's least duration and units.
 pub(super) fn time_and_units(situation: &Situation<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let Some(stage) = situation.policy.stages.get(situation.state.stage) else { return reasons };
+    let Some(stage) = situation.policy.stages.get(stage_of(situation)) else { return reasons };
     let days = days_in_stage(situation);
     if days < i64::from(stage.min_days) {
         reasons.push(Reason::TooSoon { days, needed: stage.min_days, stage: stage.allocation });
@@ -189,11 +193,24 @@ fn suspicion(situation: &Situation<'_>) -> Vec<Reason> {
     vec![Reason::HarmSuspected { findings, log_e: assessment.log_e_rollback }]
 }
 
+/// The stage that the candidate stands at. A policy may have lost stages since; the last one then stands for them.
+fn stage_of(situation: &Situation<'_>) -> usize {
+    situation.state.stage.min(situation.policy.stages.len().saturating_sub(1))
+}
+
+/// The stage to ramp to, with its allocation, or none where promotion is next. A share that was lowered by hand below its
+/// stage's first returns to the stage.
+pub(super) fn next_stage(situation: &Situation<'_>) -> Option<(usize, Share)> {
+    let at = stage_of(situation);
+    let stages = situation.policy.stages.iter().enumerate().skip(at);
+    let mut above = stages.filter(|(_, stage)| stage.allocation > situation.share);
+    above.next().map(|(index, stage)| (index, stage.allocation))
+}
+
 /// The next stage must leave control the share of the first stage, the least on which anything is judged.
-pub(super) fn room(situation: &Situation<'_>) -> Option<Reason> {
-    let next = situation.policy.stages.get(situation.state.stage + 1)?;
+pub(super) fn room(situation: &Situation<'_>, to: Share) -> Option<Reason> {
     let keep = situation.policy.stages.first().map_or(Share::NONE, |first| first.allocation);
-    let wanted = next.allocation.saturating_sub(situation.share);
+    let wanted = to.saturating_sub(situation.share);
     let left = situation.control_share.saturating_sub(wanted);
     let fits = wanted <= situation.control_share && left >= keep;
     (!fits).then_some(Reason::NoRoom { control: situation.control_share, wanted, keep })

@@ -128,24 +128,26 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     if let gates::Harm::Hold(reasons) = harm {
         closed.extend(reasons);
     }
+    if situation.share == Share::NONE {
+        closed.push(Reason::NoTraffic);
+    }
     closed.extend(gates::time_and_units(situation));
-    let last_stage = situation.state.stage + 1 >= situation.policy.stages.len();
-    if last_stage {
-        closed.extend(gates::evidence_for_promotion(situation));
-    } else {
-        closed.extend(gates::evidence_for_ramp(situation));
-        closed.extend(gates::room(situation));
+    let next = gates::next_stage(situation);
+    match next {
+        None => closed.extend(gates::evidence_for_promotion(situation)),
+        Some((_, to)) => {
+            closed.extend(gates::evidence_for_ramp(situation));
+            closed.extend(gates::room(situation, to));
+        }
     }
     if !closed.is_empty() {
         return hold(closed);
     }
     let days = gates::days_in_stage(situation);
-    if last_stage {
+    let Some((stage, to)) = next else {
         let reasons = vec![Reason::ShownSafe { guardrails: gates::findings(&situation.assessment.guardrails), days }];
         return Decision { outcome: Outcome::Promote, reasons };
-    }
-    let stage = situation.state.stage + 1;
-    let to = situation.policy.stages[stage].allocation;
+    };
     let reasons = vec![Reason::StagePassed {
         days,
         control_units: situation.assessment.control_units,

@@ -113,7 +113,11 @@ pub enum Reason {
     NotNumbers {
         /// How many values.
         count: u64,
+        /// Of how many events.
+        events: u64,
     },
+    /// The candidate has no share of the units.
+    NoTraffic,
     /// A day's events are missing or incomplete, so tonight is no look.
     Stale {
         /// The day.
@@ -327,9 +331,13 @@ impl fmt::Display for Reason {
                 let (share, borne) = (Rounded(100.0 * share), Rounded(100.0 * borne));
                 write!(f, "{share} % of the units were seen in two arms, {borne} % are borne")
             }
-            Reason::NotNumbers { count } => {
-                write!(f, "{count} values of the metrics' fields are not numbers; mend the events or the field's name")
+            Reason::NotNumbers { count, events } => {
+                write!(
+                    f,
+                    "{count} values in {events} events are not numbers where a metric wants them; mend the field's name or the events to come"
+                )
             }
+            Reason::NoTraffic => f.write_str("its allocation is 0; give it a share of the units to have it judged"),
             Reason::Stale { date, state } => write!(f, "stale: the events of {date} are {state}"),
             Reason::QueryFailed { why } => write!(f, "the warehouse could not answer: {why}"),
             Reason::NoData { metric } => write!(f, "no data: {metric} was not measured in a single unit"),

@@ -19,11 +19,8 @@ pub fn promote_at_most_one(judgements: &mut [Judgement<'_>]) {
         .map(|(_, name)| name.to_owned());
     let Some(winner) = winner else { return };
     for (name, _, decision) in judgements.iter_mut() {
-        if decision.outcome == Outcome::Promote && *name != winner {
-            decision.outcome = Outcome::Hold;
-            decision.reasons.insert(0, Reason::SiblingPromoted { sibling: winner.clone() });
-        } else if matches!(decision.outcome, Outcome::Ramp { .. }) {
-            // The promotion takes every unit, so nothing is left to ramp into.
+        // The promotion takes every unit, so whoever is not rolled back is closed by it.
+        if *name != winner && decision.outcome != Outcome::Rollback {
             decision.outcome = Outcome::Hold;
             decision.reasons.insert(0, Reason::SiblingPromoted { sibling: winner.clone() });
         }

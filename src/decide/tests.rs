@@ -103,8 +103,12 @@ impl World {
     }
 
     fn decide(&self) -> Decision {
-        let share = self.policy.stages[self.state.stage].allocation;
-        decide(&Situation {
+        decide(&self.situation())
+    }
+
+    fn situation(&self) -> Situation<'_> {
+        let share = self.policy.stages.get(self.state.stage).map_or(Share::NONE, |stage| stage.allocation);
+        Situation {
             experiment: &self.experiment,
             policy: &self.policy,
             candidates: 1,
@@ -116,7 +120,7 @@ impl World {
             faults: &self.faults,
             max_multiple_exposure: 0.001,
             as_of: date(2026, 3, 10),
-        })
+        }
     }
 
     fn first_reason(&self) -> String {
@@ -189,7 +193,7 @@ fn every_gate_holds_with_its_own_reason() {
         "sample ratio mismatch: 800 candidate units where the plan gives 980",
     );
     held(|w| w.assessment.multiple_exposure = 0.02, "2 % of the units were seen in two arms");
-    held(|w| w.assessment.not_numbers = 7, "7 values of the metrics' fields are not numbers");
+    held(|w| w.assessment.not_numbers = 7, "7 values in 1000 events are not numbers");
     held(
         |w| w.look = Look::Stale { date: date(2026, 3, 10), state: DayState::Missing },
         "stale: the events of 2026-03-10",
@@ -218,6 +222,29 @@ fn a_guardrail_without_an_estimate_stops_the_ramp() {
     world.assessment.guardrails[0].effect = None;
     world.assessment.guardrails[0].verdict = Verdict::Inconclusive;
     assert!(matches!(world.decide().reasons[0], Reason::NotShownSafe { .. }));
+}
+
+#[test]
+fn a_share_lowered_by_hand_comes_back_stage_by_stage() {
+    let world = World::quiet(2);
+    let at = |share: f64| {
+        let share = Share::try_from(share).unwrap();
+        decide(&Situation { share, control_share: Share::ALL.saturating_sub(share), ..world.situation() }).outcome
+    };
+    assert_eq!(at(0.5), Outcome::Promote);
+    assert_eq!(at(0.05), Outcome::Ramp { stage: 2, to: Share::try_from(0.5).unwrap() });
+    assert_eq!(at(0.0), Outcome::Hold);
+    assert_eq!(at(0.8), Outcome::Promote);
+}
+
+#[test]
+fn a_stage_that_the_policy_has_lost_keeps_the_last_ones_gates() {
+    let mut world = World::quiet(2);
+    world.policy.stages.truncate(2);
+    world.state.entered_on = date(2026, 3, 8);
+    let share = Share::try_from(0.5).unwrap();
+    let decision = decide(&Situation { share, control_share: share, ..world.situation() });
+    assert!(matches!(decision.reasons[0], Reason::TooSoon { days: 2, needed: 5, .. }), "{decision:?}");
 }
 
 #[test]

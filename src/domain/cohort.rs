@@ -22,6 +22,8 @@ pub struct Epoch {
     pub allocations: Vec<(VariantId, Share)>,
     /// Whether units that had an arm were moved to another one when it began.
     pub moved_units: bool,
+    /// Whether somebody else began it, by changing the split by hand.
+    pub outside: bool,
 }
 
 /// The exposures that belong to one epoch: first exposure in `from..to`.
@@ -113,7 +115,14 @@ mod tests {
     }
 
     fn epoch(number: i64, started_at: &str, ended_at: Option<&str>, moved_units: bool) -> Epoch {
-        Epoch { number, started_at: at(started_at), ended_at: ended_at.map(at), allocations: vec![], moved_units }
+        Epoch {
+            number,
+            started_at: at(started_at),
+            ended_at: ended_at.map(at),
+            allocations: vec![],
+            moved_units,
+            outside: false,
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ mod tests {
         let seen: Vec<f64> = (1..=16).map(|look| 1000.0 * f64::from(look)).collect();
         let bounds = promotion_bounds(0.05, &seen, 16);
         assert!(bounds.windows(2).all(|pair| pair[1] < pair[0]), "{bounds:?}");
-        assert!((bounds[15] - 1.7).abs() < 0.1, "{bounds:?}");
+        assert!((bounds[15] - 1.826).abs() < 0.001, "{bounds:?}");
         let mut stalled = seen.clone();
         stalled[5] = stalled[4];
         let stalled = promotion_bounds(0.05, &stalled, 16);

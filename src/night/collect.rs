@@ -1,8 +1,8 @@
 //! Evidence: the cohorts that closed since the last look are read once and kept; the others were kept before.
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, ToSpan};
 
 use super::days::Days;
 use super::error::NightError;
@@ -43,7 +43,9 @@ impl Night<'_> {
             };
             let until = self.as_of.saturating_sub(i64::from(set.window_days).days());
             days.look_at(from.min(self.as_of), self.as_of).await?;
-            if let Some((date, state)) = days.first_incomplete(from, self.as_of) {
+            if let Some((date, state)) = days.first_incomplete(from, self.as_of)
+                && collected.look == Look::Fresh
+            {
                 collected.look = Look::Stale { date, state };
             }
             if from > until {
@@ -73,8 +75,6 @@ impl Night<'_> {
         from: Date,
         through: Date,
     ) -> Result<Vec<Cohort>, CloseError> {
-        let settle = self.config.settings.evidence.settle_minutes.unwrap_or(15);
-        let settle = SignedDuration::from_mins(i64::from(settle));
         let mut request = CohortRequest {
             experiment: &record.experiment,
             metrics: set.metrics.iter().collect(),
@@ -83,7 +83,7 @@ impl Night<'_> {
             to: through,
             spans: Vec::new(),
         };
-        request.spans = exposure_spans(&record.epochs, settle, request.exposed_to());
+        request.spans = exposure_spans(&record.epochs, self.settling_time(), request.exposed_to());
         let answer = match self.warehouse.collect(&request).await {
             Ok(answer) => answer,
             Err(source) if source.is_outage() => {

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::error::NightError;
 use crate::apply::chain;
+use crate::config::Config;
 use crate::control::ControlStore;
 use crate::evidence::{Day, DayState, judge_day};
 use crate::warehouse::{Warehouse, WarehouseError};
@@ -15,6 +16,7 @@ use crate::warehouse::{Warehouse, WarehouseError};
 pub(super) struct Days<'a> {
     warehouse: &'a dyn Warehouse,
     control: &'a ControlStore,
+    accepted: &'a [Date],
     save: bool,
     complete: BTreeMap<Date, Day>,
     incomplete: BTreeMap<Date, DayState>,
@@ -25,13 +27,15 @@ impl<'a> Days<'a> {
     pub(super) async fn new(
         warehouse: &'a dyn Warehouse,
         control: &'a ControlStore,
+        config: &'a Config,
         as_of: Date,
         save: bool,
     ) -> Result<Days<'a>, NightError> {
         // As far back as an experiment may reach that is caught up for the first time.
         let since = as_of.checked_sub(400.days()).unwrap_or(Date::MIN);
         let complete = control.load_days(since).await?;
-        Ok(Days { warehouse, control, save, complete, incomplete: BTreeMap::new() })
+        let accepted = &config.settings.evidence.accept_days;
+        Ok(Days { warehouse, control, accepted, save, complete, incomplete: BTreeMap::new() })
     }
 
     /// Looks at every day of `from..=to` that is not known yet, in order, since a day's size is judged by earlier ones.
@@ -57,7 +61,8 @@ impl<'a> Days<'a> {
         };
         let state = judge_day(date, day.as_ref(), |before| self.complete.get(&before).map(|day| day.rows));
         match day {
-            Some(day) if state.is_complete() => {
+            // Somebody has looked at the day and takes it as it is.
+            Some(day) if state.is_complete() || self.accepted.contains(&date) => {
                 if self.save {
                     self.control.save_day(&day).await?;
                 }
@@ -78,6 +83,10 @@ impl<'a> Days<'a> {
 
     /// The first day of `from..=to` whose partition is not complete.
     pub(super) fn first_incomplete(&self, from: Date, to: Date) -> Option<(Date, DayState)> {
+        // An experiment that begins today has no day to look at yet.
+        if from > to {
+            return None;
+        }
         self.incomplete.range(from..=to).next().map(|(date, state)| (*date, state.clone()))
     }
 }

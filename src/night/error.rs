@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
+use uuid::Uuid;
 
 use crate::control::ControlError;
 use crate::evidence::FrameError;
@@ -47,6 +48,16 @@ pub enum NightError {
         /// What is wrong with the answer.
         source: FrameError,
     },
+    /// A stored report is not one.
+    #[error("the stored report of {as_of} by run {run} cannot be read; it was written by another version")]
+    Report {
+        /// The night.
+        as_of: Date,
+        /// The run.
+        run: Uuid,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// The report's page could not be written.
     #[error("could not write the report {path}")]
     Page {
@@ -67,6 +78,7 @@ impl NightError {
             | NightError::NotOver { .. }
             | NightError::TooOld { .. }
             | NightError::Outage { .. }
+            | NightError::Report { .. }
             | NightError::Page { .. } => true,
         }
     }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::collect::Collected;
 use crate::config::Config;
 use crate::control::ExperimentRecord;
-use crate::decide::{Decision, Look, Outcome, Situation, decide, promote_at_most_one};
-use crate::domain::{ExperimentId, Policy, RolloutState, RolloutStatus, Share, Variant, VariantId};
+use crate::decide::{Decision, Look, Outcome, Reason, Situation, decide, promote_at_most_one};
+use crate::domain::{Epoch, ExperimentId, Policy, RolloutState, RolloutStatus, Share, Variant, VariantId};
 use crate::evidence::{Assessment, Comparison, assess};
 use crate::plan::{Plan, Versions, is_retired, plan};
 use crate::report::{CandidateReport, ExperimentReport, Standing};
@@ -25,6 +25,8 @@ pub(super) struct Judged {
     /// SHA-256 of everything that the decisions were made from, the rollout state apart.
     pub(super) inputs_digest: String,
     stages: usize,
+    /// Somebody else changed the split, and no decision has been made since.
+    outside_change: bool,
 }
 
 /// One candidate, judged.
@@ -32,6 +34,8 @@ pub(super) struct JudgedCandidate {
     pub(super) name: String,
     pub(super) share: Share,
     pub(super) state: RolloutState,
+    /// Whether that state differs from the stored one.
+    pub(super) state_is_new: bool,
     pub(super) revision: i64,
     pub(super) assessment: Assessment,
     pub(super) decision: Decision,
@@ -55,7 +59,7 @@ pub(super) fn judge(
     let mut candidates = Vec::new();
     let mut all_faults = shared.clone();
     for candidate in arms.iter().filter(|v| is_open(record, v.id)) {
-        let state = state_of(record, policy, candidate);
+        let (state, state_is_new) = state_of(record, policy, candidate, as_of);
         let assessment = assess(&Comparison {
             // Without a control nothing can be compared; the readings then say that there are no data.
             control: control.map_or(VariantId(Uuid::nil()), |c| c.id),
@@ -92,6 +96,7 @@ pub(super) fn judge(
             name: candidate.name.clone(),
             share: candidate.allocation,
             state,
+            state_is_new,
             revision: before.map_or(0, |last| last.revision + 1),
             assessment,
             decision,
@@ -102,8 +107,11 @@ pub(super) fn judge(
     promote_at_most_one(&mut judgements);
     let decided: Vec<_> = candidates.iter().map(|c| (&c.state, &c.decision)).collect();
     let plan = plan(experiment, policy, versions, &decided, as_of);
-    let inputs_digest = inputs_digest(record, policy, collected, &all_faults);
-    Judged { candidates, plan, inputs_digest, stages: policy.stages.len() }
+    let directions: Vec<_> = config.metrics.values().map(|metric| (&metric.name, metric.direction)).collect();
+    let rules = json!([policy, directions, arms.len(), max_multiple_exposure]);
+    let inputs_digest = inputs_digest(record, &rules, collected, &all_faults);
+    let outside_change = outside_epoch(record).is_some();
+    Judged { candidates, plan, inputs_digest, stages: policy.stages.len(), outside_change }
 }
 
 /// The variants that are, or were, judged against control: they share the error rates.
@@ -123,28 +131,49 @@ fn is_open(record: &ExperimentRecord, candidate: VariantId) -> bool {
     state.is_none_or(|state| state.status == RolloutStatus::Ramping)
 }
 
-/// The stored state, or that of a candidate seen for the first time: it entered its stage with the present epoch.
-fn state_of(record: &ExperimentRecord, policy: &Policy, candidate: &Variant) -> RolloutState {
-    if let Some(state) = record.rollouts.iter().find(|r| r.candidate == candidate.id) {
-        return state.clone();
+/// The stored state, or a new one: a candidate seen for the first time entered its stage with the present epoch, and one
+/// whose share somebody changed by hand begins again at the stage of that share. Says whether it is new.
+fn state_of(record: &ExperimentRecord, policy: &Policy, candidate: &Variant, as_of: Date) -> (RolloutState, bool) {
+    let Some(stored) = record.rollouts.iter().find(|r| r.candidate == candidate.id) else {
+        let state = RolloutState {
+            experiment: record.experiment.id,
+            candidate: candidate.id,
+            status: RolloutStatus::Ramping,
+            stage: policy.stage_of(candidate.allocation),
+            entered_on: first_full_day(record).saturating_sub(1.days()),
+            version: 0,
+        };
+        return (state, true);
+    };
+    let share_in =
+        |epoch: &Epoch| epoch.allocations.iter().find(|(id, _)| *id == candidate.id).map(|(_, share)| *share);
+    let before = outside_epoch(record).and_then(|index| record.epochs.get(index.checked_sub(1)?)).and_then(share_in);
+    match before {
+        Some(before) if before != candidate.allocation => {
+            let stage = policy.stage_of(candidate.allocation);
+            (RolloutState { stage, entered_on: as_of, ..stored.clone() }, true)
+        }
+        _ => (stored.clone(), false),
     }
-    let began = record.epochs.last().map_or(record.created_at, |epoch| epoch.started_at);
-    let first_day = began.to_zoned(TimeZone::UTC).date();
-    RolloutState {
-        experiment: record.experiment.id,
-        candidate: candidate.id,
-        status: RolloutStatus::Ramping,
-        stage: policy.stage_of(candidate.allocation),
-        // The stage's first full day is the one after this.
-        entered_on: first_day.saturating_sub(1.days()),
-        version: 0,
-    }
+}
+
+/// The first day that the present epoch fills from its beginning.
+fn first_full_day(record: &ExperimentRecord) -> Date {
+    let began = record.epochs.last().map_or(record.created_at, |epoch| epoch.started_at).to_zoned(TimeZone::UTC);
+    let at_midnight = began.time() == jiff::civil::Time::midnight();
+    if at_midnight { began.date() } else { began.date().saturating_add(1.days()) }
+}
+
+/// The first epoch that somebody else began after the last decision, by its place in the list.
+fn outside_epoch(record: &ExperimentRecord) -> Option<usize> {
+    let decided = record.last_decisions.values().map(|last| last.decided_at).max();
+    record.epochs.iter().position(|epoch| epoch.outside && decided.is_none_or(|at| epoch.started_at > at))
 }
 
 /// Faults of the experiment that concern every candidate.
 fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> {
     let experiment = &record.experiment;
-    let mut faults = Vec::new();
+    let mut faults = record.faults.clone();
     match experiment.variant(&policy.control) {
         None => {
             let names: Vec<&str> = experiment.variants.iter().map(|v| v.name.as_str()).collect();
@@ -183,7 +212,7 @@ fn own_faults(candidate: &Variant, versions: &Versions) -> Vec<String> {
 
 /// The digest of what was decided from. The rollout state is left out: it changes by the decision itself, and a repeated
 /// night must find its own inputs again. So are epochs without a cohort, which a decision may have opened.
-fn inputs_digest(record: &ExperimentRecord, policy: &Policy, collected: &Collected, faults: &[String]) -> String {
+fn inputs_digest(record: &ExperimentRecord, rules: &Value, collected: &Collected, faults: &[String]) -> String {
     let checksums: Vec<String> = collected.cohorts.iter().map(|cohort| cohort.checksum()).collect();
     let last_epoch = collected.cohorts.iter().map(|cohort| cohort.epoch).max().unwrap_or(-1);
     let epochs = record.epochs.iter().filter(|epoch| epoch.number <= last_epoch);
@@ -193,26 +222,22 @@ fn inputs_digest(record: &ExperimentRecord, policy: &Policy, collected: &Collect
         Look::Stale { date, .. } => json!(["stale", date]),
         Look::QueryFailed { .. } => json!("query failed"),
     };
-    let inputs = json!([record.experiment.status, policy, checksums, epochs, look, faults]);
+    let inputs = json!([record.experiment.status, rules, checksums, epochs, look, faults]);
     format!("{:x}", Sha256::digest(inputs.to_string()))
 }
 
 impl Judged {
     /// Whether every candidate was decided for this night before, from the same inputs.
     pub(super) fn is_known(&self, record: &ExperimentRecord, as_of: Date) -> bool {
-        self.candidates.iter().all(|candidate| {
-            let last = record.last_decisions.get(&candidate.state.candidate);
-            last.is_some_and(|last| last.as_of == as_of && last.inputs_digest == self.inputs_digest)
-        })
+        !self.outside_change
+            && self.candidates.iter().all(|candidate| {
+                let last = record.last_decisions.get(&candidate.state.candidate);
+                last.is_some_and(|last| last.as_of == as_of && last.inputs_digest == self.inputs_digest)
+            })
     }
 
     /// The experiment's part of the report.
-    pub(super) fn report(
-        &self,
-        record: &ExperimentRecord,
-        standing: Standing,
-        outside_change: bool,
-    ) -> ExperimentReport {
+    pub(super) fn report(&self, record: &ExperimentRecord, standing: Standing) -> ExperimentReport {
         let decided = standing == Standing::Decided;
         let candidates = self.candidates.iter().filter(|_| decided).map(|c| CandidateReport {
             name: c.name.clone(),
@@ -226,10 +251,11 @@ impl Judged {
         ExperimentReport {
             name: record.experiment.name.clone(),
             standing,
+            faulty: self.candidates.iter().any(|c| c.decision.reasons.iter().any(Reason::is_failure)),
             candidates: candidates.collect(),
             allocations: if decided { self.plan.allocations.clone() } else { Vec::new() },
             steps: if decided { self.plan.steps.iter().map(|s| s.step.to_string()).collect() } else { Vec::new() },
-            outside_change,
+            outside_change: self.outside_change,
         }
     }
 }

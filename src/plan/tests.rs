@@ -140,9 +140,10 @@ fn a_rollback_frees_room_for_its_sibling() {
 }
 
 #[test]
-fn two_ramps_that_do_not_fit_together_happen_one_after_the_other() {
-    let judged = [(state(1, 1), ramp(2, 0.5)), (state(2, 1), ramp(2, 0.5))];
-    let plan = planned(&[("control", 5000), ("t", 2500), ("u", 2500)], &judged);
-    assert_eq!(parts(&plan), [2500, 5000, 2500]);
-    assert_eq!(plan.rollouts.len(), 1);
+fn a_rollback_leaves_alone_what_control_serves_too() {
+    let mut experiment = experiment(&[("control", 7500), ("t", 2500)]);
+    experiment.variants[1].config = experiment.variants[0].config.clone();
+    let (state, decision) = (state(1, 1), decision(Outcome::Rollback));
+    let plan = plan(&experiment, &policy(), &versions(), &[(&state, &decision)], date(2026, 3, 9));
+    assert_eq!(told(&plan), ["move the units of t to control", "log the event model_rollback"]);
 }

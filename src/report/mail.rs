@@ -48,7 +48,7 @@ pub fn digest_mail(report: &NightReport, readers: &Readers) -> MailDraft {
     let domain = domain_of(&readers.from);
     let mut told = Sha256::new();
     for experiment in &report.experiments {
-        told.update(format!("{} {:?}\n", experiment.name, experiment.standing));
+        told.update(format!("{} {:?} {}\n", experiment.name, experiment.standing, experiment.outside_change));
         for candidate in &experiment.candidates {
             told.update(format!("{} {:?} {}\n", candidate.name, candidate.decision_id, candidate.revision));
         }

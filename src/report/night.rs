@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::decide::{Decision, Outcome};
@@ -30,7 +30,7 @@ pub struct NightReport {
 }
 
 /// What became of an experiment tonight.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "snake_case")]
 pub enum Standing {
     /// It was decided.
@@ -45,13 +45,15 @@ pub enum Standing {
 }
 
 /// One experiment's night.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExperimentReport {
     /// Its name.
     pub name: String,
     /// What became of it.
     #[serde(flatten)]
     pub standing: Standing,
+    /// Whether something about it could not be evaluated, tonight or when this night was decided before.
+    pub faulty: bool,
     /// Its candidates, by name.
     pub candidates: Vec<CandidateReport>,
     /// The allocations before and after; empty if they stay.
@@ -63,7 +65,7 @@ pub struct ExperimentReport {
 }
 
 /// One candidate's night.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CandidateReport {
     /// Its name.
     pub name: String,
@@ -93,16 +95,9 @@ impl NightReport {
         decided.flat_map(|experiment| &experiment.candidates)
     }
 
-    /// Whether something was decided, or failed, that was not known before.
-    pub fn is_news(&self) -> bool {
-        self.experiments.iter().any(|experiment| experiment.standing != Standing::AlreadyDecided)
-    }
-
     /// Whether an experiment could not be evaluated or applied.
     pub fn has_failures(&self) -> bool {
-        let failed = |e: &ExperimentReport| matches!(e.standing, Standing::Failed { .. });
-        let faulty = |c: &CandidateReport| c.decision.reasons.iter().any(|reason| reason.is_failure());
-        self.experiments.iter().any(|e| failed(e) || e.candidates.iter().any(faulty))
+        self.experiments.iter().any(|experiment| experiment.faulty)
     }
 
     /// The night in a few words: `1 rolled back, 2 ramped, 3 held`.

@@ -84,6 +84,7 @@ fn rolled_back(name: &str) -> ExperimentReport {
     ExperimentReport {
         name: name.into(),
         standing: Standing::Decided,
+        faulty: false,
         candidates: vec![candidate("leftovers_v2", Outcome::Rollback)],
         allocations: vec![change("control", 0.75, 1.0), change("leftovers_v2", 0.25, 0.0)],
         steps: vec!["tag leftovers version 2 stage=archived".into()],
@@ -128,8 +129,12 @@ fn the_first_line_says_whether_anything_is_needed() {
     let mut held = rolled_back("e");
     held.candidates[0].decision.outcome = Outcome::Hold;
     assert_eq!(first(&night(vec![held])), "Quiet: 1 held");
-    let failed =
-        ExperimentReport { standing: Standing::Failed { why: "gone".into() }, candidates: vec![], ..rolled_back("e") };
+    let failed = ExperimentReport {
+        standing: Standing::Failed { why: "gone".into() },
+        faulty: true,
+        candidates: vec![],
+        ..rolled_back("e")
+    };
     assert_eq!(first(&night(vec![failed])), "Something needs you: 1 failed");
     let mut unfinished = night(vec![rolled_back("e")]);
     unfinished.unfinished.push("tag a version: refused".into());

@@ -136,13 +136,13 @@ impl<'a> ExperimentView<'a> {
             outside_change: report.outside_change,
             allocations: report.allocations.iter().map(|a| format!("{}: {} → {}", a.name, a.from, a.to)).collect(),
             steps: &report.steps,
-            candidates: report.candidates.iter().map(CandidateView::of).collect(),
+            candidates: report.candidates.iter().map(|candidate| CandidateView::of(candidate, report)).collect(),
         }
     }
 }
 
 impl<'a> CandidateView<'a> {
-    fn of(report: &'a CandidateReport) -> Self {
+    fn of(report: &'a CandidateReport, experiment: &ExperimentReport) -> Self {
         let assessment = &report.assessment;
         let (word, colour) = match report.decision.outcome {
             Outcome::Rollback => ("ROLLED BACK", "#b42318"),
@@ -150,11 +150,9 @@ impl<'a> CandidateView<'a> {
             Outcome::Ramp { .. } => ("RAMPED", "#175cd3"),
             Outcome::Hold => ("HELD", "#475467"),
         };
-        let change = match &report.decision.outcome {
-            Outcome::Rollback => format!("{} → 0 %", report.share),
-            Outcome::Promote => format!("{} → 100 %", report.share),
-            Outcome::Ramp { to, .. } => format!("{} → {to}", report.share),
-            Outcome::Hold => format!("stays at {}", report.share),
+        let change = match experiment.allocations.iter().find(|a| a.name == report.name).filter(|a| a.from != a.to) {
+            Some(change) => format!("{} → {}", change.from, change.to),
+            None => format!("stays at {}", report.share),
         };
         let metrics = assessment.guardrails.iter().map(|r| (r, "guardrail"));
         let metrics = metrics.chain(assessment.success.iter().map(|r| (r, "success")));

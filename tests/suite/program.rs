@@ -219,7 +219,9 @@ async fn a_lease_that_has_expired_is_taken_and_given_back() {
 #[tokio::test]
 async fn a_run_that_fails_gives_its_lease_back() {
     let world = on_the_eve().await;
-    std::fs::write(world.path("reports"), "a file where the folder belongs").unwrap();
+    let trigger = "CREATE TRIGGER full BEFORE INSERT ON rampkeeper_decisions
+                   BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    world.sql(trigger).await;
     told(world.nightly("run", day(1))).await.expect(1);
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_leases").await, 0);
 }

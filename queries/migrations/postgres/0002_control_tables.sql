@@ -105,10 +105,22 @@ CREATE TABLE rampkeeper.actions (
     status          text NOT NULL CHECK (status IN ('pending', 'done', 'failed')),
     attempts        bigint NOT NULL DEFAULT 0,
     last_error      text,
+    not_before      timestamptz,
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL
 );
 CREATE INDEX actions_open ON rampkeeper.actions (position) WHERE status <> 'done';
+
+-- What readers are to be told of an experiment's night; committed with its decisions, so that no night goes untold.
+CREATE TABLE rampkeeper.night_reports (
+    run_id        uuid NOT NULL REFERENCES rampkeeper.runs,
+    experiment_id uuid NOT NULL,
+    as_of         date NOT NULL,
+    report        json NOT NULL,
+    told          bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (run_id, experiment_id)
+);
+CREATE INDEX night_reports_by_date ON rampkeeper.night_reports (as_of);
 
 -- Units taken from one arm to another, each with where it came from.
 CREATE TABLE rampkeeper.assignment_moves (

@@ -103,10 +103,22 @@ CREATE TABLE rampkeeper_actions (
     status          TEXT NOT NULL CHECK (status IN ('pending', 'done', 'failed')),
     attempts        INTEGER NOT NULL DEFAULT 0,
     last_error      TEXT,
+    not_before      TEXT,
     created_at      TEXT NOT NULL,
     updated_at      TEXT NOT NULL
 );
 CREATE INDEX actions_open ON rampkeeper_actions (position) WHERE status <> 'done';
+
+-- What readers are to be told of an experiment's night; committed with its decisions, so that no night goes untold.
+CREATE TABLE rampkeeper_night_reports (
+    run_id        TEXT NOT NULL REFERENCES rampkeeper_runs,
+    experiment_id TEXT NOT NULL,
+    as_of         TEXT NOT NULL,
+    report        TEXT NOT NULL,
+    told          INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run_id, experiment_id)
+);
+CREATE INDEX rampkeeper_night_reports_by_date ON rampkeeper_night_reports (as_of);
 
 -- Units taken from one arm to another, each with where it came from.
 CREATE TABLE rampkeeper_assignment_moves (

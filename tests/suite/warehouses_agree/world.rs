@@ -109,6 +109,7 @@ impl World {
             ended_at: None,
             allocations: Vec::new(),
             moved_units: false,
+            outside: false,
         };
         let epochs = vec![epoch(0, midnight(FIRST)), epoch(1, ramp_at)];
         let mut world = Self { experiment, epochs, assignments: Vec::new(), events: Vec::new() };

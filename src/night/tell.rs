@@ -1,0 +1,111 @@
+//! Telling: every committed report reaches its readers once, whatever becomes of the run that made it.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::error::{NightError, write_page};
+use super::{Night, chain};
+use crate::apply::{Applier, action_of_mail};
+use crate::control::{NewAction, StoredReport};
+use crate::report::{ExperimentReport, NightReport, Readers, Standing, digest_mail};
+
+/// How a line about a page that is missing begins.
+const PAGE: &str = "write the page of ";
+
+impl Night<'_> {
+    /// Journals and sends the mails for all that is still to be told: tonight's, and what a night before was kept from
+    /// telling. Writes the pages of those nights.
+    pub(super) async fn tell(
+        &self,
+        report: &mut NightReport,
+        run: Uuid,
+        applier: &mut Applier<'_>,
+        complete: bool,
+    ) -> Result<(), NightError> {
+        let mut nights: BTreeMap<Date, Vec<ExperimentReport>> = BTreeMap::new();
+        for stored in self.control.untold_reports().await? {
+            nights.entry(stored.as_of).or_default().push(read(&stored)?);
+        }
+        // What failed left nothing in the tables, and is told as well.
+        let failed: Vec<ExperimentReport> =
+            report.experiments.iter().filter(|e| matches!(e.standing, Standing::Failed { .. })).cloned().collect();
+        if !failed.is_empty() {
+            nights.entry(self.as_of).or_default().extend(failed.iter().cloned());
+        }
+        if complete && report.experiments.is_empty() && nights.is_empty() {
+            // A missing mail must mean a broken job, so a night without experiments is told, too.
+            nights.insert(self.as_of, Vec::new());
+        }
+        for (as_of, mut experiments) in nights {
+            experiments.sort_by(|a, b| a.name.cmp(&b.name));
+            let untold = NightReport { as_of, experiments, ..report.clone() };
+            self.tell_one(untold, report, run, &failed).await?;
+        }
+        applier.apply_mail().await?;
+        let pages = std::mem::take(&mut report.unfinished).into_iter().filter(|line| line.starts_with(PAGE));
+        report.unfinished = pages.chain(applier.unfinished()).collect();
+        if report.run.is_some() {
+            let summary = json!({ "summary": report.summary(), "unfinished": report.unfinished });
+            self.control.finish_run(run, &summary, self.now).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_one(
+        &self,
+        untold: NightReport,
+        report: &mut NightReport,
+        run: Uuid,
+        failed: &[ExperimentReport],
+    ) -> Result<(), NightError> {
+        let mail = self.config.settings.mail.as_ref().map(|mail| {
+            let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
+            action_of_mail(&digest_mail(&untold, &readers))
+        });
+        // The same failure as before is told already.
+        if let Some(mail) = &mail
+            && self.control.has_action(&mail.idempotency_key).await?
+        {
+            return Ok(());
+        }
+        if mail.is_none() && untold.experiments.is_empty() {
+            return Ok(());
+        }
+        self.begin(report, run).await?;
+        let mails: Vec<NewAction> = mail.into_iter().collect();
+        self.control.tell(run, untold.as_of, &mails, self.now).await?;
+        if let Some(folder) = &self.config.settings.reports {
+            let page = self.page_of(&untold, failed).await?;
+            if let Err(error) = write_page(&self.config.base.join(folder), &page) {
+                // The mail has the same words, so a full disk must not end the night here.
+                tracing::error!("{}", chain(&error));
+                report.unfinished.push(format!("{PAGE}{}: {}", page.as_of, chain(&error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// All that was said of a night, by whichever run.
+    async fn page_of(&self, untold: &NightReport, failed: &[ExperimentReport]) -> Result<NightReport, NightError> {
+        let mut experiments = Vec::new();
+        for stored in self.control.reports_of_night(untold.as_of).await? {
+            experiments.push(read(&stored)?);
+        }
+        if untold.as_of == self.as_of {
+            experiments.extend(failed.iter().cloned());
+        }
+        experiments.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(NightReport { experiments, ..untold.clone() })
+    }
+}
+
+fn read(stored: &StoredReport) -> Result<ExperimentReport, NightError> {
+    serde_json::from_value(stored.report.clone()).map_err(|source| NightError::Report {
+        as_of: stored.as_of,
+        run: stored.run,
+        source,
+    })
+}
