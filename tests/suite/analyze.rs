@@ -168,8 +168,8 @@ async fn the_table_has_everything_that_the_json_has() {
 #[tokio::test]
 async fn a_fault_of_the_file_ends_with_1_and_names_column_and_value() {
     let dir = tempfile::tempdir().unwrap();
-    write_csv(&dir.path().join("units.csv"), &per_unit(&events(100)));
-    write_parquet(&dir.path().join("units.parquet"), &per_unit(&events(100)));
+    write_csv(&dir.path().join("units.csv"), &per_unit(&events(200)));
+    write_parquet(&dir.path().join("units.parquet"), &per_unit(&events(200)));
     fs::write(dir.path().join("zipped.csv"), [0x1f, 0x8b, 8, 0]).unwrap();
     fs::write(dir.path().join("broken.parquet"), b"PAR1 and nothing behind it").unwrap();
     fs::write(dir.path().join("ragged.csv"), "variant,y\ncontrol,1\ncandidate,2,3,4\n").unwrap();
@@ -221,4 +221,20 @@ async fn its_help_has_an_example_that_it_takes() {
     let help = analyze(&dir, "--help").await.expect(0).out;
     let example = help.lines().find_map(|line| line.split("Example: rampkeeper analyze ").nth(1)).unwrap();
     analyze(&dir, example).await.expect(1).complains("the file cannot be read");
+}
+
+#[tokio::test]
+async fn the_readme_shows_what_it_says() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let section = readme.split("## Look at a file of your own").nth(1).unwrap().split("\n## ").next().unwrap();
+    let block = |language: &str| section.split(language).nth(1).unwrap().split("```").next().unwrap();
+    let (script, command) = block("```sh\n").split_once("rampkeeper analyze ").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let made =
+        tokio::process::Command::new("bash").args(["-euc", script]).current_dir(dir.path()).status().await.unwrap();
+    assert!(made.success());
+    let told = analyze(&dir, command).await.expect(0);
+    for row in block("```text\n").lines() {
+        assert!(told.out.contains(row), "not what it says: {row}\n{}", told.out);
+    }
 }
