@@ -475,7 +475,10 @@ async fn a_registry_that_is_down_delays_its_own_steps_and_nothing_else() {
     let told = told(world.nightly("run", day(1))).await.expect(0);
     let resumed = told.out.lines().filter(|line| line.starts_with("done now, left over from an earlier night: "));
     assert_eq!(resumed.count(), 2, "{}", told.out);
-    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_actions WHERE status <> 'done' AND not_before IS NULL").await, 0);
+    assert_eq!(
+        world.count("SELECT count(*) FROM rampkeeper_actions WHERE status <> 'done' AND not_before IS NULL").await,
+        0
+    );
     let tag = "SELECT value FROM rampkeeper_registry_tags WHERE version = '2' AND key = 'stage'";
     assert_eq!(world.text(tag).await, "archived");
     let aliases = "SELECT group_concat(alias || ' ' || version) FROM rampkeeper_registry_aliases";

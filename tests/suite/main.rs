@@ -3,6 +3,7 @@
 mod analyze;
 mod architecture;
 mod bad_input;
+mod decide_properties;
 mod embedded;
 mod mail_real;
 mod night_real;
