@@ -100,8 +100,11 @@ fn scenarios(arguments: &SimulateArguments, global: &Global, world: &Path) -> an
         rows.push(Row { units_per_day, scenario, trial, tally });
     }
     bar.finish_and_clear();
-    let exceeded: Vec<String> =
-        arguments.fail_above.into_iter().flat_map(|bound| rows.iter().flat_map(move |row| row.exceeds(bound))).collect();
+    let exceeded: Vec<String> = arguments
+        .fail_above
+        .into_iter()
+        .flat_map(|bound| rows.iter().flat_map(move |row| row.exceeds(bound)))
+        .collect();
     match global.output {
         OutputFormat::Json => {
             let document = json!({
@@ -239,7 +242,8 @@ fn study(arguments: &SimulateArguments, output: OutputFormat) -> anyhow::Result<
     let mut documents = Vec::new();
     for section in &sections {
         let tallies: Vec<Tally> = section.cells.iter().map(|cell| run(&cell.trial(), arguments, &bar)).collect();
-        let figures = section.cells.iter().zip(&tallies).flat_map(|(cell, tally)| cell.figures.iter().map(move |f| (f, tally)));
+        let figures =
+            section.cells.iter().zip(&tallies).flat_map(|(cell, tally)| cell.figures.iter().map(move |f| (f, tally)));
         disagreeing += figures.filter(|(figure, tally)| !figure.agrees(tally)).count();
         match output {
             OutputFormat::Text => bar.suspend(|| println!("{}", study_text(section, &tallies))),
@@ -281,7 +285,7 @@ fn study_text(section: &Section, tallies: &[Tally]) -> String {
             shown.add_row(cells.into_iter().chain([verdict]));
         }
     }
-    format!("{}. {}\n{shown}\n", section.number, section.title)
+    format!("{}. {}\n   {}\n{shown}\n", section.number, section.title, section.remark)
 }
 
 fn study_json(section: &Section, tallies: &[Tally]) -> Value {
@@ -308,5 +312,5 @@ fn study_json(section: &Section, tallies: &[Tally]) -> Value {
         });
         json!({ "trial": cell.label, "figures": figures.collect::<Vec<_>>() })
     });
-    json!({ "number": section.number, "title": section.title, "cells": cells.collect::<Vec<_>>() })
+    json!({ "number": section.number, "title": section.title, "remark": section.remark, "cells": cells.collect::<Vec<_>>() })
 }

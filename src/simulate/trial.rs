@@ -90,7 +90,14 @@ impl Trial {
                 Direction::Decrease => -truth.mean.signum(),
             };
             let closes_after = world.closes_after_days.unwrap_or(window);
-            models.push(Model { name: name.to_owned(), direction, truth, ratio: 1.0 + sign * effect, closes_after, effect });
+            models.push(Model {
+                name: name.to_owned(),
+                direction,
+                truth,
+                ratio: 1.0 + sign * effect,
+                closes_after,
+                effect,
+            });
             models.len() - 1
         };
         let guardrails = policy.guardrails.iter().map(|g| place(&g.metric)).collect();
@@ -99,12 +106,11 @@ impl Trial {
         let dates: Vec<Date> = (0..=nights).map(|day| FIRST_DAY.saturating_add((i64::from(day) - 1).days())).collect();
         let epochs = policy.stages.iter().enumerate().map(|(number, stage)| Epoch {
             number: number as i64,
-            started_at: FIRST_DAY.to_zoned(TimeZone::UTC).map_or(jiff::Timestamp::UNIX_EPOCH, |start| start.timestamp()),
+            started_at: FIRST_DAY
+                .to_zoned(TimeZone::UTC)
+                .map_or(jiff::Timestamp::UNIX_EPOCH, |start| start.timestamp()),
             ended_at: None,
-            allocations: vec![
-                (CONTROL, Share::ALL.saturating_sub(stage.allocation)),
-                (CANDIDATE, stage.allocation),
-            ],
+            allocations: vec![(CONTROL, Share::ALL.saturating_sub(stage.allocation)), (CANDIDATE, stage.allocation)],
             moved_units: false,
             outside: false,
         });
@@ -187,7 +193,11 @@ impl Trial {
     }
 
     fn judged(&self) -> impl Iterator<Item = (Bound, &Model)> {
-        self.policy.guardrails.iter().zip(&self.guardrails).map(|(guardrail, &place)| (guardrail.bound, &self.models[place]))
+        self.policy
+            .guardrails
+            .iter()
+            .zip(&self.guardrails)
+            .map(|(guardrail, &place)| (guardrail.bound, &self.models[place]))
     }
 }
 

@@ -165,11 +165,8 @@ impl World {
             let top = key.split(['.', '[']).next().unwrap_or_default();
             text.lines().position(|line| line.starts_with(&format!("{top}:"))).map_or(1, |index| index + 1)
         };
-        let faults: Vec<Fault> = world
-            .faults(metrics)
-            .into_iter()
-            .map(|(key, message)| fault(line_of(&key), 1, key, message))
-            .collect();
+        let faults: Vec<Fault> =
+            world.faults(metrics).into_iter().map(|(key, message)| fault(line_of(&key), 1, key, message)).collect();
         if faults.is_empty() { Ok(world) } else { Err(ConfigError(faults)) }
     }
 
