@@ -121,8 +121,8 @@ const EXIT_CODES: &str = "Exit codes:
   0   done, holds and rollbacks included
   1   the run failed as a whole; run it again, it goes on where it stopped
   2   changes are pending (plan --detailed-exitcode only)
-  3   at least one experiment could not be evaluated or applied
-  4   decided and applied, but a follow-up (registry, mail) is still pending
+  3   at least one experiment could not be evaluated or applied, tonight or when this night was decided before
+  4   decided and applied, but a follow-up (registry, mail, page) is still to be done
   64  usage
   75  another run holds the lease
   78  the configuration is invalid";

@@ -88,7 +88,7 @@ pub(super) fn night(report: &NightReport) -> String {
         told.push_str(&format!("\ndone now, left over from an earlier night: {line}\n"));
     }
     for line in &report.unfinished {
-        told.push_str(&format!("\nstill to be done, tried again by the next run: {line}\n"));
+        told.push_str(&format!("\nstill to be done: {line}\n"));
     }
     told
 }

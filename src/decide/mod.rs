@@ -4,8 +4,8 @@
 //! design.md; the first that closes names the outcome, and every other closed one is told too:
 //!
 //! ```text
-//!   paused by hand › harm shown (rollback) › invalid data › stale or missing data › minimum time and units
-//!                  › evidence for the next step › room in the allocation › advance
+//!   paused by hand › harm shown (rollback) › invalid data › stale or missing data › no share of the units
+//!                  › minimum time and units › evidence for the next step › room in the allocation › advance
 //! ```
 //!
 //! Harm is judged every night, on whatever evidence is stored; everything else only gates the way up. So anything that

@@ -236,7 +236,7 @@ impl World {
                 if !known(name) {
                     fault(key.clone(), unknown(name));
                 }
-                if !(effect.abs() < 1.0) {
+                if effect.is_nan() || effect.abs() >= 1.0 {
                     fault(key, format!("must lie between -1 and 1, but this is {effect}"));
                 }
             }
