@@ -126,7 +126,13 @@ fn every_example_is_a_valid_configuration_as_it_is() {
         let loaded = config::load(&root().join("config").join(name));
         assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
     }
-    let overlay = root().join("config/deploy/kubernetes/overlays/example/config/rampkeeper.yml");
+    let overlay = root().join("config/deploy/kubernetes/overlays/example/config");
+    for name in ["metrics", "promotion"] {
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+        let (copy, original) = (overlay.join(format!("{name}.yml")), root().join(format!("config/{name}.example.yml")));
+        assert_eq!(read(copy), read(original), "the overlay's {name}.yml is a copy of the example");
+    }
+    let overlay = overlay.join("rampkeeper.yml");
     let loaded = config::load(&overlay);
     assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
 }
