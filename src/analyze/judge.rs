@@ -63,15 +63,14 @@ pub(super) fn judge(sums: &Sums, question: &Question) -> Result<Analysis, FileFa
 /// Control's place among the variants.
 fn control(sums: &Sums, question: &Question) -> Result<usize, FileFault> {
     let column = question.variant.clone();
-    let found = sums.variants.iter().position(|variant| variant.name == question.control);
-    if found.is_none() || sums.variants.is_empty() {
+    let Some(found) = sums.variants.iter().position(|variant| variant.name == question.control) else {
         let nearest = nearest(&question.control, sums.variants.iter().map(|variant| variant.name.as_str()));
         let present = sums.variants.iter().map(|v| format!("{:?} ({} units)", v.name, v.units)).collect();
         return Err(FileFault::NoControl { column, control: question.control.clone(), nearest, present });
-    }
-    match (found, sums.variants.as_slice()) {
-        (Some(_), [only]) => Err(FileFault::OneVariant { column, variant: only.name.clone() }),
-        (found, _) => Ok(found.unwrap_or_default()),
+    };
+    match sums.variants.as_slice() {
+        [only] => Err(FileFault::OneVariant { column, variant: only.name.clone() }),
+        _ => Ok(found),
     }
 }
 
@@ -227,8 +226,8 @@ impl MetricResult {
         };
         let Some(Ok(log_e)) = tables.map(|tables| breaker::log_e(&tables, better)) else { return };
         self.log_e_harm = log_e;
+        self.judged_by = JudgedBy::Exact;
         if log_e >= -alpha.ln() {
-            self.judged_by = JudgedBy::Exact;
             self.verdict = Verdict::Harm.word();
             self.why = None;
         }

@@ -76,6 +76,8 @@ fn of_batch(n: u64, mean: &[f64; 3], spread: &[f64; 9]) -> RatioWithCovariate {
     let units = n as f64;
     let [yy, yd, yx] = [yy - y * y / units, yd - y * d / units, yx - y * x / units];
     let [dd, dx, xx] = [dd - d * d / units, dx - d * x / units, xx - x * x / units];
+    // What rounding leaves below zero is zero; what is no number stays none.
+    let [yy, dd, xx] = [yy, dd, xx].map(|square| if square < 0.0 { 0.0 } else { square });
     RatioWithCovariate {
         n,
         mean: [mean[0], mean[1], mean[2], 1.0],

@@ -207,7 +207,7 @@ fn split_in_words(split: &SplitReading, equal_assumed: bool) -> String {
     if split.mismatch {
         told.push_str("; units get lost in one arm, and what follows may be biased");
         if equal_assumed {
-            told.push_str("\n(equal shares are assumed; if others were planned, name them with --split)");
+            told.push_str("\n(equal shares throughout are assumed; if others were planned, name them with --split)");
         }
     }
     told
@@ -267,7 +267,9 @@ fn notes(metric: &MetricResult) -> Vec<String> {
     }
     match metric.judged_by {
         JudgedBy::Score => lines.push(format!("{name}: an arm has no variance; judged by the score test")),
-        JudgedBy::Exact => lines.push(format!("{name}: judged exactly, from the counts of units with and without")),
+        JudgedBy::Exact => {
+            lines.push(format!("{name}: the evidence is exact, from the counts of units with and without"))
+        }
         JudgedBy::Interval | JudgedBy::Nothing => {}
     }
     if let Some(theta) = metric.theta {
