@@ -1,8 +1,8 @@
 //! A file of somebody's own: one row per unit, or one per event, judged as a night would judge it.
 //!
-//! [`Source`] opens a CSV or Parquet file and streams it through polars, [`sums`] turns its rows into centred
-//! sums per variant and stratum, and [`judge`] is the pure rest: the same strata, intervals, e-values and verdicts as in a
-//! night. It knows no experiment, no warehouse and no configuration; what it is asked comes as a [`Question`].
+//! `Source` opens a CSV or Parquet file and streams it through polars, `sums` turns its rows into centred
+//! sums per variant and stratum, and `judge` is the pure rest: the same strata, intervals, e-values and verdicts as in a
+//! night. It knows no experiment, no warehouse and no configuration; what it is asked comes as a `Question`.
 
 mod adjust;
 mod analysis;
