@@ -1,6 +1,6 @@
 //! A file, summed: what the rows come to, and the one streaming pass that sums them.
 //!
-//! polars reads, and sums rows to units where units have several; its batches end in the [`Tally`].
+//! polars reads, and sums rows to units where units have several; its batches end in the tally.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
