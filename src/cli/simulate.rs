@@ -11,7 +11,8 @@ use super::output::{table, word};
 use super::{Exit, Global, OutputFormat};
 use crate::config;
 use crate::simulate::{
-    Counts, Expected, Measured, Rate, Scenario, Section, Tally, Trial, World, operating_characteristics, simulate,
+    Counts, Expected, Figure, Measure, Measured, Rate, Scenario, Section, Tally, Trial, World,
+    operating_characteristics, simulate,
 };
 
 /// The simulation's own arguments.
@@ -260,32 +261,43 @@ fn study(arguments: &SimulateArguments, output: OutputFormat) -> anyhow::Result<
     Ok(if disagreeing > 0 && arguments.fail_above.is_some() { Exit::Failed } else { Exit::Done })
 }
 
+/// A row per trial and a column per measure; what is expected stands in brackets, and `≠` where it is something else.
 fn study_text(section: &Section, tallies: &[Tally]) -> String {
-    let mut shown = table(&["trial", "figure", "measured", "expected", ""]);
+    let mut measures: Vec<Measure> = Vec::new();
+    for figure in section.cells.iter().flat_map(|cell| &cell.figures) {
+        if !measures.contains(&figure.measure) {
+            measures.push(figure.measure);
+        }
+    }
+    let head: Vec<&str> = std::iter::once("trial").chain(measures.iter().map(|measure| measure.told())).collect();
+    let mut shown = table(&head);
     for (cell, tally) in section.cells.iter().zip(tallies) {
-        for (index, figure) in cell.figures.iter().enumerate() {
-            let measured = match figure.measure.of(tally) {
+        let mut row = vec![Cell::new(&cell.label)];
+        for &measure in &measures {
+            let figures: Vec<&Figure> = cell.figures.iter().filter(|figure| figure.measure == measure).collect();
+            let expected: Vec<String> = figures.iter().filter_map(|figure| figure.expected.map(told)).collect();
+            let agrees = figures.iter().all(|figure| figure.agrees(tally));
+            let measured = match measure.of(tally) {
+                _ if figures.is_empty() => String::new(),
                 Measured::Share(rate) => percent(rate),
                 Measured::Mean(mean, error) => format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * error),
                 Measured::Night(night) => night.map_or("–".into(), |night| night.to_string()),
             };
-            let expected = match figure.expected {
-                None => String::new(),
-                Some(Expected::Near(value, _)) => format!("{:.1} %", 100.0 * value),
-                Some(Expected::AtMost(bound)) => format!("≤ {} %", 100.0 * bound),
-                Some(Expected::Night(night)) => night.map_or("–".into(), |night| night.to_string()),
-            };
-            let verdict = match (figure.expected, figure.agrees(tally)) {
-                (None, _) => word("", None),
-                (Some(_), true) => word("agrees", Some(Color::Green)),
-                (Some(_), false) => word("differs", Some(Color::Yellow)),
-            };
-            let label = if index == 0 { cell.label.as_str() } else { "" };
-            let cells = [label, figure.measure.told(), &measured, &expected].map(Cell::new);
-            shown.add_row(cells.into_iter().chain([verdict]));
+            let brackets = if expected.is_empty() { String::new() } else { format!(" ({})", expected.join(", ")) };
+            let mark = if agrees { "" } else { "≠ " };
+            row.push(word(&format!("{mark}{measured}{brackets}"), (!agrees).then_some(Color::Yellow)));
         }
+        shown.add_row(row);
     }
     format!("{}. {}\n   {}\n{shown}\n", section.number, section.title, section.remark)
+}
+
+fn told(expected: Expected) -> String {
+    match expected {
+        Expected::Near(value, _) => format!("{:.1}", 100.0 * value),
+        Expected::AtMost(bound) => format!("≤ {}", 100.0 * bound),
+        Expected::Night(night) => night.map_or("–".into(), |night| night.to_string()),
+    }
 }
 
 fn study_json(section: &Section, tallies: &[Tally]) -> Value {
