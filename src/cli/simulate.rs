@@ -180,7 +180,7 @@ fn text(rows: &[Row<'_>], world: &World, arguments: &SimulateArguments) -> Strin
     if drawn {
         head.push("mismatch");
     }
-    head.extend(["rolled back, by night", "promoted, by night", "units harmed"]);
+    head.extend(["night of rollback", "of promotion", "units harmed"]);
     let mut shown = table(&head);
     for row in rows {
         let tally = &row.tally;
@@ -196,33 +196,47 @@ fn text(rows: &[Row<'_>], world: &World, arguments: &SimulateArguments) -> Strin
         if drawn {
             cells.push(Cell::new(percent(tally.rate(&tally.mismatches))));
         }
-        cells.push(Cell::new(nights(tally, &tally.rollbacks)));
-        cells.push(Cell::new(nights(tally, &tally.promotions)));
+        let night = |by_night: &[u64]| tally.median(by_night).map_or("–".into(), |night| night.to_string());
+        cells.push(Cell::new(night(&tally.rollbacks)));
+        cells.push(Cell::new(night(&tally.promotions)));
         let harmed = row.trial.is_harmful().then(|| format!("{:.0}", tally.exposed_per_run()));
         cells.push(Cell::new(harmed.unwrap_or_else(|| "–".into())));
         shown.add_row(cells);
     }
     let how = if arguments.raw { "unit by unit" } else { "by the moments of their days" };
     format!(
-        "{} experiments a row over {} nights, drawn {how}, seed {}\n{shown}\n",
-        arguments.runs, world.nights, arguments.seed
+        "{} experiments a row over {} nights, drawn {how}, seed {}\n{shown}\n\n{}",
+        arguments.runs,
+        world.nights,
+        arguments.seed,
+        charts(rows)
     )
 }
 
-/// The median night and a bar a night, as high as its share of the highest: `13 ▁▃█▅▂`.
-fn nights(tally: &Tally, by_night: &[u64]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let highest = by_night.iter().copied().max().unwrap_or(0);
-    if highest == 0 {
-        return "–".into();
+/// When things happened: a line per row and outcome, a bar per night.
+fn charts(rows: &[Row<'_>]) -> String {
+    let label = |row: &Row<'_>| format!("{}/day, {}", row.units_per_day, row.scenario.name);
+    let width = rows.iter().map(|row| label(row).chars().count()).max().unwrap_or(0);
+    let mut told = format!("{:width$}  by night, as a share of the fullest\n", "");
+    for row in rows {
+        for (what, by_night) in [("rolled back", &row.tally.rollbacks), ("promoted", &row.tally.promotions)] {
+            if by_night.iter().any(|&count| count > 0) {
+                told.push_str(&format!("{:width$}  {what:11}  {}\n", label(row), bars(by_night)));
+            }
+        }
     }
-    let median = tally.median(by_night).map_or("–".into(), |night| night.to_string());
-    let last = by_night.iter().rposition(|&count| count > 0).unwrap_or(0);
-    let bars = by_night.iter().take(last + 1).skip(1).map(|&count| match count {
+    told
+}
+
+/// A bar a night: `··▁▃█▅▂···`.
+fn bars(by_night: &[u64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let highest = by_night.iter().copied().max().unwrap_or(0).max(1);
+    let bar = |&count: &u64| match count {
         0 => '·',
         count => BARS[((count * 8).div_ceil(highest) as usize).clamp(1, 8) - 1],
-    });
-    format!("{median:>2} {}", bars.collect::<String>())
+    };
+    by_night.iter().skip(1).map(bar).collect()
 }
 
 /// A share in percent with its error: `1.32 ± 0.08 %`.
@@ -270,24 +284,33 @@ fn study_text(section: &Section, tallies: &[Tally]) -> String {
         }
     }
     let head: Vec<&str> = std::iter::once("trial").chain(measures.iter().map(|measure| measure.told())).collect();
-    let mut shown = table(&head);
+    let mut rows: Vec<(&str, Vec<(String, bool)>)> = Vec::new();
     for (cell, tally) in section.cells.iter().zip(tallies) {
-        let mut row = vec![Cell::new(&cell.label)];
-        for &measure in &measures {
+        // Trials of one label share a row.
+        if rows.last().is_none_or(|(label, _)| *label != cell.label) {
+            rows.push((&cell.label, vec![(String::new(), true); measures.len()]));
+        }
+        let Some((_, row)) = rows.last_mut() else { continue };
+        for (place, &measure) in row.iter_mut().zip(&measures) {
             let figures: Vec<&Figure> = cell.figures.iter().filter(|figure| figure.measure == measure).collect();
+            if figures.is_empty() {
+                continue;
+            }
             let expected: Vec<String> = figures.iter().filter_map(|figure| figure.expected.map(told)).collect();
             let agrees = figures.iter().all(|figure| figure.agrees(tally));
             let measured = match measure.of(tally) {
-                _ if figures.is_empty() => String::new(),
                 Measured::Share(rate) => percent(rate),
                 Measured::Mean(mean, error) => format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * error),
                 Measured::Night(night) => night.map_or("–".into(), |night| night.to_string()),
             };
             let brackets = if expected.is_empty() { String::new() } else { format!(" ({})", expected.join(", ")) };
-            let mark = if agrees { "" } else { "≠ " };
-            row.push(word(&format!("{mark}{measured}{brackets}"), (!agrees).then_some(Color::Yellow)));
+            *place = (format!("{}{measured}{brackets}", if agrees { "" } else { "≠ " }), agrees);
         }
-        shown.add_row(row);
+    }
+    let mut shown = table(&head);
+    for (label, row) in rows {
+        let cells = row.iter().map(|(text, agrees)| word(text, (!agrees).then_some(Color::Yellow)));
+        shown.add_row(std::iter::once(Cell::new(label)).chain(cells));
     }
     format!("{}. {}\n   {}\n{shown}\n", section.number, section.title, section.remark)
 }
