@@ -337,8 +337,14 @@ fn better(direction: Direction) -> Better {
 
 fn multipliers(contrast: &Contrast, tau: f64, how: &Judged) -> (f64, f64) {
     let u = tau * tau * contrast.information();
-    let q_safe = how.planned_bound.unwrap_or_else(|| one_sided_multiplier(u, how.alpha_safe));
-    (one_sided_multiplier(u, how.alpha_harm), q_safe)
+    let q_harm = one_sided_multiplier(u, how.alpha_harm);
+    let q_safe = match how.planned_bound {
+        Some(bound) => bound,
+        // The usual case, and the multiplier is the dearest number of a reading.
+        None if how.alpha_safe == how.alpha_harm => q_harm,
+        None => one_sided_multiplier(u, how.alpha_safe),
+    };
+    (q_harm, q_safe)
 }
 
 #[cfg(test)]

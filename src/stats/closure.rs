@@ -31,20 +31,26 @@ pub fn e_bh(log_es: &[f64], alpha: f64) -> Vec<bool> {
 
 /// ln of the e-values adjusted by closure of the mean, in the order of the input.
 pub fn closure_adjusted(log_es: &[f64]) -> Vec<f64> {
-    let mut order = descending(log_es);
-    order.reverse();
-    (0..log_es.len())
-        .map(|own| {
-            let mut sum = clean(log_es[own]);
-            let mut least = sum;
-            let others = order.iter().filter(|&&index| index != own);
-            for (joined, &other) in others.enumerate() {
-                sum = ln_add(sum, clean(log_es[other]));
-                least = least.min(sum - ((joined + 2) as f64).ln());
+    let mut ascending: Vec<(f64, usize)> =
+        log_es.iter().enumerate().map(|(index, log_e)| (clean(*log_e), index)).collect();
+    ascending.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut adjusted = vec![0.0; log_es.len()];
+    for (own, &(log_own, index)) in ascending.iter().enumerate() {
+        // In units of the own e-value: what joins is smaller than the mean so far, so nothing overflows, and what underflows
+        // adds nothing to it.
+        let (mut sum, mut count) = (1.0, 1.0);
+        for &(log_other, _) in ascending[..own].iter() {
+            let other = (log_other - log_own).exp();
+            // From here on every further one is larger than the mean and raises it.
+            if other * count >= sum {
+                break;
             }
-            least
-        })
-        .collect()
+            sum += other;
+            count += 1.0;
+        }
+        adjusted[index] = if log_own.is_infinite() { log_own } else { log_own + f64::ln(sum / count) };
+    }
+    adjusted
 }
 
 /// Whether ln E reaches ln(1/α), up to the rounding of the logarithm.
@@ -66,9 +72,4 @@ fn descending(log_es: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..log_es.len()).collect();
     order.sort_by(|&a, &b| clean(log_es[b]).total_cmp(&clean(log_es[a])));
     order
-}
-
-fn ln_add(a: f64, b: f64) -> f64 {
-    let (high, low) = if a >= b { (a, b) } else { (b, a) };
-    if high.is_infinite() { high } else { high + (low - high).exp().ln_1p() }
 }
