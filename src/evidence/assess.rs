@@ -13,7 +13,7 @@ use crate::domain::{Bound, Direction, Epoch, Metric, Policy, Require, SuccessTes
 use crate::stats::{Moments, Stratum, average_e, closure, merge_small};
 
 /// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
-const MIN_STRATUM_UNITS: u64 = 50;
+pub const MIN_STRATUM_UNITS: u64 = 50;
 
 /// One candidate against control, with everything that judging it reads.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ use jiff::{ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::assess::Comparison;
+use crate::domain::Policy;
 use crate::stats::group_sequential::GroupSequential;
 use crate::stats::spending::Spending;
 
@@ -43,16 +44,23 @@ pub enum PromotionLook {
     },
 }
 
+impl PromotionLook {
+    /// The place of that night, 1 for the experiment's first day, in the policy's plan.
+    pub fn on(policy: &Policy, night: u32) -> PromotionLook {
+        let Some(max_nights) = policy.max_nights else { return PromotionLook::EveryNight };
+        match policy.first_promotion_night() {
+            first if night < first => PromotionLook::NotYet { night, first },
+            _ if night > max_nights => PromotionLook::Over { max_nights },
+            first => PromotionLook::Planned { look: night - first + 1, of: max_nights.saturating_sub(first) + 1 },
+        }
+    }
+}
+
 /// Tonight's place in the plan.
 pub(super) fn promotion_look(comparison: &Comparison<'_>) -> PromotionLook {
-    let (Some(max_nights), Some(first_day)) = (comparison.policy.max_nights, first_day(comparison)) else {
-        return PromotionLook::EveryNight;
-    };
-    let first = comparison.policy.first_promotion_night();
-    match night_of(first_day, comparison.as_of) {
-        night if night < first => PromotionLook::NotYet { night, first },
-        night if night > max_nights => PromotionLook::Over { max_nights },
-        night => PromotionLook::Planned { look: night - first + 1, of: max_nights.saturating_sub(first) + 1 },
+    match first_day(comparison) {
+        Some(first_day) => PromotionLook::on(comparison.policy, night_of(first_day, comparison.as_of)),
+        None => PromotionLook::EveryNight,
     }
 }
 
@@ -80,7 +88,11 @@ pub(super) fn seen_by_looks(comparison: &Comparison<'_>, look: u32) -> Vec<f64> 
             *candidate = cohort.health.units;
         }
     }
-    let window = comparison.metrics.values().map(|metric| metric.window_days).max().unwrap_or(1);
+    // Of the metrics that are judged: another one's longer window would hide units that the looks have seen.
+    let policy = comparison.policy;
+    let judged = policy.guardrails.iter().map(|g| &g.metric).chain(policy.success.metrics.iter().map(|s| &s.metric));
+    let windows = judged.filter_map(|name| comparison.metrics.get(name)).map(|metric| metric.window_days);
+    let window = windows.max().unwrap_or(1);
     let looks = (0..look).map(|index| {
         let as_of = first_day.saturating_add((i64::from(first) - 1 + i64::from(index)).days());
         let through = as_of.saturating_sub(i64::from(window).days());

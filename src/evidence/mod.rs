@@ -11,7 +11,7 @@ mod look;
 mod reading;
 mod split;
 
-pub use assess::{Assessment, Comparison, Standards, assess};
+pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess};
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};

@@ -12,9 +12,6 @@ use crate::apply::{Applier, action_of_mail};
 use crate::control::{NewAction, StoredReport};
 use crate::report::{ExperimentReport, NightReport, Readers, Standing, digest_mail};
 
-/// How a line about a page that is missing begins.
-const PAGE: &str = "write the page of ";
-
 impl Night<'_> {
     /// Journals and sends the mails for all that is still to be told: tonight's, and what a night before was kept from
     /// telling. Writes the pages of those nights.
@@ -39,14 +36,15 @@ impl Night<'_> {
             // A missing mail must mean a broken job, so a night without experiments is told, too.
             nights.insert(self.as_of, Vec::new());
         }
+        let mut missing_pages = Vec::new();
         for (as_of, mut experiments) in nights {
             experiments.sort_by(|a, b| a.name.cmp(&b.name));
             let untold = NightReport { as_of, experiments, ..report.clone() };
-            self.tell_one(untold, report, run, &failed).await?;
+            missing_pages.extend(self.tell_one(untold, report, run, &failed).await?);
         }
         applier.apply_mail().await?;
-        let pages = std::mem::take(&mut report.unfinished).into_iter().filter(|line| line.starts_with(PAGE));
-        report.unfinished = pages.chain(applier.unfinished()).collect();
+        report.unfinished = missing_pages;
+        report.unfinished.extend(applier.unfinished());
         if report.run.is_some() {
             let summary = json!({ "summary": report.summary(), "unfinished": report.unfinished });
             self.control.finish_run(run, &summary, self.now).await?;
@@ -54,13 +52,14 @@ impl Night<'_> {
         Ok(())
     }
 
+    /// One night's mail and page. Gives what keeps the page from being written, if something does.
     async fn tell_one(
         &self,
         untold: NightReport,
         report: &mut NightReport,
         run: Uuid,
         failed: &[ExperimentReport],
-    ) -> Result<(), NightError> {
+    ) -> Result<Option<String>, NightError> {
         let mail = self.config.settings.mail.as_ref().map(|mail| {
             let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
             action_of_mail(&digest_mail(&untold, &readers))
@@ -69,10 +68,10 @@ impl Night<'_> {
         if let Some(mail) = &mail
             && self.control.has_action(&mail.idempotency_key).await?
         {
-            return Ok(());
+            return Ok(None);
         }
         if mail.is_none() && untold.experiments.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         self.begin(report, run).await?;
         let mails: Vec<NewAction> = mail.into_iter().collect();
@@ -82,10 +81,10 @@ impl Night<'_> {
             if let Err(error) = write_page(&self.config.base.join(folder), &page) {
                 // The mail has the same words, so a full disk must not end the night here.
                 tracing::error!("{}", chain(&error));
-                report.unfinished.push(format!("{PAGE}{}: {}", page.as_of, chain(&error)));
+                return Ok(Some(format!("write the page of {}: {}", page.as_of, chain(&error))));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// All that was said of a night, by whichever run.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use crate::domain::Policy;
-use crate::evidence::{PromotionLook, Standards};
+use crate::evidence::Standards;
 
 /// What has been computed so far, shared by all threads.
 #[derive(Debug)]
@@ -35,15 +35,5 @@ impl Bounds {
         let standards = Standards::of(policy, 1, Some((&weights, of)));
         self.planned.write().unwrap_or_else(PoisonError::into_inner).insert(seen.into(), standards);
         standards
-    }
-}
-
-/// The place of a night in the plan of promotion's looks, as the evidence of a real night tells it.
-pub(super) fn promotion_look(policy: &Policy, night: u32) -> PromotionLook {
-    let Some(max_nights) = policy.max_nights else { return PromotionLook::EveryNight };
-    match policy.first_promotion_night() {
-        first if night < first => PromotionLook::NotYet { night, first },
-        _ if night > max_nights => PromotionLook::Over { max_nights },
-        first => PromotionLook::Planned { look: night - first + 1, of: max_nights.saturating_sub(first) + 1 },
     }
 }

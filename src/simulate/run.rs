@@ -4,7 +4,6 @@ use jiff::civil::Date;
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
-use super::bounds::promotion_look;
 use super::draw;
 use super::tally::Tally;
 use super::trial::{CANDIDATE, CONTROL, Model, Trial};
@@ -12,12 +11,10 @@ use super::world::{Counts, Ramp};
 use crate::decide::{Look, Outcome, Situation, decide};
 use crate::domain::{RolloutState, RolloutStatus, Share};
 use crate::evidence::{
-    Assessment, Cohort, CohortHealth, DayState, Judged, PromotionLook, Reading, Seen, SplitReading, Standards,
+    Assessment, Cohort, CohortHealth, DayState, Judged, MIN_STRATUM_UNITS, PromotionLook, Reading, Seen, SplitReading,
+    Standards,
 };
 use crate::stats::{Moments, Stratum, lift, overlap};
-
-/// Candidate units that a stratum should have; days are joined until they do (statistics.md section 4).
-const MIN_STRATUM_UNITS: u64 = 50;
 
 /// What one run needs of memory, kept from run to run.
 pub(super) struct Runner<'a> {
@@ -207,7 +204,7 @@ impl<'a> Runner<'a> {
     /// All that the night can say.
     fn assess(&mut self, night: u32, fate: &mut Fate) {
         let trial = self.trial;
-        let look = promotion_look(&trial.policy, night);
+        let look = PromotionLook::on(&trial.policy, night);
         let standards = self.standards(look);
         let Runner { assessment, metrics, .. } = self;
         assessment.promotion_look = look;
