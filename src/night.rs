@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::apply::{Applier, actions_of, chain};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
+use crate::decide::Basis;
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
@@ -31,7 +32,7 @@ use crate::warehouse::Warehouse;
 
 use days::Days;
 pub use error::NightError;
-use judge::Judged;
+use judge::{Case, Judged};
 
 /// One night's work and everything that it needs.
 pub struct Night<'a> {
@@ -148,7 +149,9 @@ impl Night<'_> {
         // A decision is never older than the epoch that it was made in.
         let now = record.epochs.last().map_or(now, |epoch| now.max(epoch.started_at));
         let collected = self.collect(&record, days, mode).await?;
-        let judged = judge::judge(self.config, &record, versions, &collected, self.as_of);
+        let case =
+            Case { config: self.config, versions, collected: &collected, as_of: self.as_of, now, by_hand_only: false };
+        let judged = judge::judge(&case, &record);
         if judged.candidates.is_empty() && !record.faults.is_empty() {
             return Ok(failed(record.experiment.name, record.faults.join("; ")));
         }
@@ -210,6 +213,12 @@ impl Night<'_> {
             revision: c.revision,
             decision: &c.decision,
             assessment: &c.assessment,
+            basis: Basis {
+                rules: judged.rules.digest(),
+                control: judged.control,
+                since: judged.since,
+                facts: c.facts.clone(),
+            },
             inputs_digest: judged.inputs_digest.clone(),
         });
         let untouched = |state: &&RolloutState| !plan.rollouts.iter().any(|r| r.candidate == state.candidate);
@@ -241,6 +250,10 @@ impl Night<'_> {
             epoch,
             actions: actions_of(experiment, plan, id_of, settled),
             report: json!(report),
+            rules: &judged.rules,
+            last_rules: record.rules.as_ref().map(|stored| stored.number),
+            amendment: judged.amendment.as_ref(),
+            evidence_from: judged.since,
             now,
         };
         self.control.record(&night).await?;
@@ -281,5 +294,8 @@ fn failed(name: String, why: String) -> ExperimentReport {
         allocations: Vec::new(),
         steps: Vec::new(),
         outside_change: false,
+        amendment: None,
+        evidence_from: None,
+        owners: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
+use sqlx::any::AnyRow;
 
 use super::ControlStore;
 use super::error::{ControlError, while_doing};
@@ -73,18 +74,7 @@ impl ControlStore {
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing(format!("load the cohorts of experiment {experiment}")))?;
-        let mut cohorts = Vec::with_capacity(rows.len());
-        for row in rows {
-            let reader = Reader::new("rampkeeper.cohorts", "cohort_date", &row)?;
-            cohorts.push(Cohort {
-                date: reader.parse("cohort_date")?,
-                epoch: reader.get("epoch")?,
-                variant: reader.parse("variant_id")?,
-                moments: reader.json("moments")?,
-                health: reader.json("health")?,
-            });
-        }
-        Ok(cohorts)
+        rows.iter().map(cohort).collect()
     }
 
     /// Keeps newly closed cohorts and how far they reach, together. Cohorts that are kept already stay as they are.
@@ -122,4 +112,15 @@ impl ControlStore {
             .map_err(doing())?;
         transaction.commit().await.map_err(doing())
     }
+}
+
+pub(super) fn cohort(row: &AnyRow) -> Result<Cohort, ControlError> {
+    let reader = Reader::new("rampkeeper.cohorts", "cohort_date", row)?;
+    Ok(Cohort {
+        date: reader.parse("cohort_date")?,
+        epoch: reader.get("epoch")?,
+        variant: reader.parse("variant_id")?,
+        moments: reader.json("moments")?,
+        health: reader.json("health")?,
+    })
 }

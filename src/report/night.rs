@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::decide::{Decision, Outcome};
-use crate::domain::Share;
+use crate::decide::{Decision, Forecast, Outcome};
+use crate::domain::{Amendment, Share};
 use crate::evidence::Assessment;
 use crate::plan::Reallocation;
 
@@ -62,6 +62,15 @@ pub struct ExperimentReport {
     pub steps: Vec<String>,
     /// That somebody else changed the split, if so.
     pub outside_change: bool,
+    /// How the rules differ from those of the night before, if they do.
+    #[serde(default)]
+    pub amendment: Option<Amendment>,
+    /// The first day whose units count, where the rules were changed on the way.
+    #[serde(default)]
+    pub evidence_from: Option<Date>,
+    /// Who answers for it, as mail addresses.
+    #[serde(default)]
+    pub owners: Vec<String>,
 }
 
 /// One candidate's night.
@@ -81,6 +90,9 @@ pub struct CandidateReport {
     pub decision: Decision,
     /// What the evidence shows.
     pub assessment: Assessment,
+    /// When it would go on, if it is held.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
 }
 
 impl NightReport {
