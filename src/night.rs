@@ -11,6 +11,7 @@ mod collect;
 mod days;
 mod error;
 mod judge;
+mod replay;
 mod tell;
 
 use jiff::civil::Date;
@@ -33,6 +34,7 @@ use crate::warehouse::Warehouse;
 use days::Days;
 pub use error::NightError;
 use judge::{Case, Judged};
+pub use replay::{Recalled, Repeated, recall, repeat};
 
 /// One night's work and everything that it needs.
 pub struct Night<'a> {
@@ -214,6 +216,7 @@ impl Night<'_> {
             decision: &c.decision,
             assessment: &c.assessment,
             basis: Basis {
+                name: c.name.clone(),
                 rules: judged.rules.digest(),
                 control: judged.control,
                 since: judged.since,

@@ -144,6 +144,7 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
             decision: &decision,
             assessment: &assessment,
             basis: Basis {
+                name: "t".into(),
                 rules: rules.digest(),
                 control: variant(CONTROL),
                 since: None,

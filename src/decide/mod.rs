@@ -163,6 +163,8 @@ impl Facts {
 /// What a decision was made from, beside the stored cohorts and the rules: with these it can be made again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Basis {
+    /// The candidate's name at the time.
+    pub name: String,
     /// The digest of the rules.
     pub rules: String,
     /// The variant that it was compared with.
