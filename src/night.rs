@@ -7,11 +7,13 @@
 //!
 //! Every experiment goes through the middle on its own, so a bad one does not spoil the night for the others.
 
+mod by_hand;
 mod collect;
 mod days;
 mod error;
 mod judge;
 mod replay;
+mod restate;
 mod tell;
 
 use jiff::civil::Date;
@@ -93,7 +95,7 @@ impl Night<'_> {
         let resumed = applier.apply_pending().await?;
         let mut report = self.empty_report();
         report.resumed = resumed.into_iter().filter(|a| a.error.is_none()).map(|a| a.what).collect();
-        let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
+        let run = self.run_id();
         // What was decided before a night broke off is carried out and told all the same.
         let evaluated = self.evaluate_all(Mode::Act { run }, &mut report).await;
         if let Err(refused @ NightError::TooOld { .. }) = evaluated {
@@ -104,6 +106,10 @@ impl Night<'_> {
         report.unfinished = applier.unfinished();
         self.tell(&mut report, run, &mut applier, complete).await?;
         evaluated.map(|()| report)
+    }
+
+    fn run_id(&self) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes())
     }
 
     fn empty_report(&self) -> NightReport {
@@ -124,6 +130,7 @@ impl Night<'_> {
         self.check_order(&records)?;
         let begun = std::time::Instant::now();
         let mut days = Days::new(self.warehouse, self.control, self.config, self.as_of, mode != Mode::Plan).await?;
+        days.count_again(self.as_of, self.config.settings.evidence.restatement_days.unwrap_or(3)).await?;
         for record in records {
             // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
             let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
@@ -134,6 +141,7 @@ impl Night<'_> {
                 Err(error) => report.experiments.push(failed(name, chain(&error))),
             }
         }
+        days.settle().await?;
         Ok(())
     }
 
@@ -153,20 +161,31 @@ impl Night<'_> {
         let collected = self.collect(&record, days, mode).await?;
         let case =
             Case { config: self.config, versions, collected: &collected, as_of: self.as_of, now, by_hand_only: false };
-        let judged = judge::judge(&case, &record);
+        self.conclude(&case, &record, mode, night).await
+    }
+
+    /// From what was collected to what is recorded.
+    async fn conclude(
+        &self,
+        case: &Case<'_>,
+        record: &ExperimentRecord,
+        mode: Mode,
+        night: &mut NightReport,
+    ) -> Result<ExperimentReport, NightError> {
+        let judged = judge::judge(case, record);
         if judged.candidates.is_empty() && !record.faults.is_empty() {
-            return Ok(failed(record.experiment.name, record.faults.join("; ")));
+            return Ok(failed(record.experiment.name.clone(), record.faults.join("; ")));
         }
-        if judged.is_known(&record, self.as_of) {
-            return Ok(judged.report(&record, Standing::AlreadyDecided));
+        if judged.is_known(record, self.as_of) {
+            return Ok(judged.report(record, Standing::AlreadyDecided));
         }
-        let mut report = judged.report(&record, Standing::Decided);
+        let mut report = judged.report(record, Standing::Decided);
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
             }
             self.begin(night, run).await?;
-            self.record(run, &record, &judged, &report, now).await?;
+            self.record(run, record, &judged, &report, case.now).await?;
         }
         Ok(report)
     }
@@ -298,6 +317,7 @@ fn failed(name: String, why: String) -> ExperimentReport {
         steps: Vec::new(),
         outside_change: false,
         amendment: None,
+        restatement: None,
         evidence_from: None,
         owners: Vec::new(),
     }

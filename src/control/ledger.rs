@@ -125,7 +125,7 @@ impl ControlStore {
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing(format!("load the cohorts of experiment {experiment} as of {at}")))?;
-        rows.iter().map(super::collected::cohort).collect()
+        super::collected::latest(&rows)
     }
 }
 

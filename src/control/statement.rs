@@ -99,6 +99,8 @@ statements! {
     RECORD_MOVES = "record_moves";
     RELEASE_LEASE = "release_lease";
     REPORTS_OF_NIGHT = "reports_of_night";
+    RESTATE_COHORT = "restate_cohort";
+    RESTATE_DAY = "restate_day";
     RETIRE_VARIANT = "retire_variant";
     RULES_BY_DIGEST = "rules_by_digest";
     SAVE_COHORT = "save_cohort";

@@ -100,11 +100,11 @@ impl fmt::Display for Reason {
             }
             Reason::RiskOverBudget { finding, to, risk, budget } => {
                 let budget = Rounded(100.0 * budget);
-                if risk.is_finite() {
+                if let Some(risk) = risk {
                     write!(
                         f,
                         "over the risk budget: {to} × the upper bound of {finding} gives {} %",
-                        Rounded(100.0 * risk)
+                        Rounded(100.0 * *risk)
                     )?;
                 } else {
                     write!(f, "over the risk budget: nothing bounds the loss yet of {finding}")?;

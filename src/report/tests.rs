@@ -84,6 +84,7 @@ fn rolled_back(name: &str) -> ExperimentReport {
     };
     ExperimentReport {
         amendment: None,
+        restatement: None,
         evidence_from: None,
         owners: vec![],
         name: name.into(),

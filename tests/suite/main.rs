@@ -7,6 +7,7 @@ mod decide_properties;
 mod embedded;
 mod mail_real;
 mod night_real;
+mod operator;
 mod program;
 mod readme;
 mod reference;
