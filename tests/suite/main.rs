@@ -12,6 +12,7 @@ mod program;
 mod readme;
 mod reference;
 mod registry_real;
+mod restated;
 mod simulation;
 mod stats_properties;
 mod support;
