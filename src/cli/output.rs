@@ -73,6 +73,9 @@ pub(super) fn night(report: &NightReport) -> String {
                 experiment.name
             ));
         }
+        for line in &experiment.by_hand {
+            steps.push_str(&format!("{}: changed by hand: {line}\n", experiment.name));
+        }
         for change in &experiment.allocations {
             steps.push_str(&format!("{}: allocate {} {} → {}\n", experiment.name, change.name, change.from, change.to));
         }
@@ -83,6 +86,9 @@ pub(super) fn night(report: &NightReport) -> String {
     let mut told = format!("As of {}: {}\n{rows}\n", report.as_of, report.summary());
     if !steps.is_empty() {
         told.push_str(&format!("\n{steps}"));
+    }
+    for incident in &report.incidents {
+        told.push_str(&format!("\nnot as decided: {incident}\n"));
     }
     for line in &report.resumed {
         told.push_str(&format!("\ndone now, left over from an earlier night: {line}\n"));

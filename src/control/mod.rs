@@ -5,13 +5,16 @@
 
 mod collected;
 mod error;
+mod incidents;
 mod journal;
 mod lease;
+mod moves;
 mod record;
 mod rows;
 mod snapshot;
 mod statement;
 mod steps;
+mod undo;
 
 use std::time::Duration;
 
@@ -22,11 +25,14 @@ use sqlx::{AnyPool, Connection, Executor};
 
 pub use collected::Progress;
 pub use error::ControlError;
+pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
 pub use journal::{PendingAction, StoredReport};
 pub use lease::Lease;
 pub use record::{NewAction, NewDecision, NightRecord, RecordedDecision};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
+pub use steps::Change;
+pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);

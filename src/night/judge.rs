@@ -256,6 +256,7 @@ impl Judged {
             allocations: if decided { self.plan.allocations.clone() } else { Vec::new() },
             steps: if decided { self.plan.steps.iter().map(|s| s.step.to_string()).collect() } else { Vec::new() },
             outside_change: self.outside_change,
+            by_hand: Vec::new(),
         }
     }
 }

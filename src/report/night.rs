@@ -1,7 +1,10 @@
 //! What happened in one night, as data.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,6 +30,43 @@ pub struct NightReport {
     pub resumed: Vec<String>,
     /// What is still to be done, with the error that keeps it from being done.
     pub unfinished: Vec<String>,
+    /// What was read back and is not as decided: found by this run, or before and not over.
+    pub incidents: Vec<Incident>,
+}
+
+/// A value that is not what was decided: somebody else has set it, or it did not hold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Incident {
+    /// Its key.
+    pub id: Uuid,
+    /// What has the value: `alias champion of planner`.
+    pub what: String,
+    /// What was expected there.
+    pub expected: String,
+    /// What stands there.
+    pub found: String,
+    /// What was done about it, and what to do.
+    pub advice: String,
+    /// The decision that it contradicts, if that is known.
+    pub decision: Option<Uuid>,
+    /// The journal's action that found it, if one did.
+    pub action: Option<String>,
+    /// When it was found.
+    pub found_at: Timestamp,
+    /// Whether nobody was told of it yet; an old one is told in one line.
+    pub new: bool,
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Incident { what, expected, found, advice, .. } = self;
+        if self.new {
+            write!(f, "{what}: found {found}, expected {expected}; {advice}")
+        } else {
+            let since = self.found_at.to_zoned(TimeZone::UTC).date();
+            write!(f, "{what}: still not as decided, since {since} (found {found}, expected {expected})")
+        }
+    }
 }
 
 /// What became of an experiment tonight.
@@ -62,6 +102,9 @@ pub struct ExperimentReport {
     pub steps: Vec<String>,
     /// That somebody else changed the split, if so.
     pub outside_change: bool,
+    /// What else somebody did by hand, a line each, with what to do about it.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
 }
 
 /// One candidate's night.
@@ -95,9 +138,9 @@ impl NightReport {
         decided.flat_map(|experiment| &experiment.candidates)
     }
 
-    /// Whether an experiment could not be evaluated or applied.
+    /// Whether an experiment could not be evaluated or applied, or something is not as decided.
     pub fn has_failures(&self) -> bool {
-        self.experiments.iter().any(|experiment| experiment.faulty)
+        self.experiments.iter().any(|experiment| experiment.faulty) || !self.incidents.is_empty()
     }
 
     /// The night in a few words: `1 rolled back, 2 ramped, 3 held`.
@@ -108,6 +151,8 @@ impl NightReport {
             (self.count(|o| matches!(o, Outcome::Ramp { .. })), "ramped"),
             (self.count(|o| *o == Outcome::Hold), "held"),
             (self.experiments.iter().filter(|e| matches!(e.standing, Standing::Failed { .. })).count(), "failed"),
+            (self.experiments.iter().filter(|e| !e.by_hand.is_empty()).count(), "changed by hand"),
+            (self.incidents.len(), "not as decided"),
         ];
         let told: Vec<String> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();

@@ -52,6 +52,7 @@ struct NightView<'a> {
     held: Vec<ExperimentView<'a>>,
     resumed: &'a [String],
     unfinished: &'a [String],
+    incidents: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +61,7 @@ struct ExperimentView<'a> {
     failed: Option<&'a str>,
     already_decided: bool,
     outside_change: bool,
+    by_hand: &'a [String],
     allocations: Vec<String>,
     steps: &'a [String],
     candidates: Vec<CandidateView<'a>>,
@@ -99,7 +101,7 @@ impl<'a> NightView<'a> {
         let moved = |e: &&ExperimentReport| {
             let changed = |c: &CandidateReport| c.decision.outcome != Outcome::Hold;
             let failed = matches!(e.standing, Standing::Failed { .. });
-            failed || (e.standing == Standing::Decided && e.candidates.iter().any(changed))
+            failed || !e.by_hand.is_empty() || (e.standing == Standing::Decided && e.candidates.iter().any(changed))
         };
         let (acted, held): (Vec<_>, Vec<_>) = report.experiments.iter().partition(moved);
         NightView {
@@ -111,6 +113,7 @@ impl<'a> NightView<'a> {
             held: held.into_iter().map(ExperimentView::of).collect(),
             resumed: &report.resumed,
             unfinished: &report.unfinished,
+            incidents: report.incidents.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -134,6 +137,7 @@ impl<'a> ExperimentView<'a> {
             },
             already_decided: report.standing == Standing::AlreadyDecided,
             outside_change: report.outside_change,
+            by_hand: &report.by_hand,
             allocations: report.allocations.iter().map(|a| format!("{}: {} → {}", a.name, a.from, a.to)).collect(),
             steps: &report.steps,
             candidates: report.candidates.iter().map(|candidate| CandidateView::of(candidate, report)).collect(),
