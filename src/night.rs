@@ -7,6 +7,7 @@
 //!
 //! Every experiment goes through the middle on its own, so a bad one does not spoil the night for the others.
 
+mod at_once;
 mod by_hand;
 mod collect;
 mod days;
@@ -15,17 +16,20 @@ mod judge;
 mod replay;
 mod restate;
 mod tell;
+mod under_lease;
+mod undo;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::apply::{Applier, actions_of, chain};
+use crate::apply::{Applier, actions_of, chain, patiently};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
-use crate::decide::Basis;
+use crate::decide::{Basis, Outcome};
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
@@ -33,10 +37,13 @@ use crate::registry::Registry;
 use crate::report::{ExperimentReport, NightReport, Standing};
 use crate::warehouse::Warehouse;
 
+use by_hand::{ByHand, by_hand};
 use days::Days;
 pub use error::NightError;
 use judge::{Case, Judged};
 pub use replay::{Recalled, Repeated, recall, repeat};
+use under_lease::under_lease;
+pub use undo::{Undo, UndoReport};
 
 /// One night's work and everything that it needs.
 pub struct Night<'a> {
@@ -68,18 +75,15 @@ enum Mode {
 impl Night<'_> {
     /// Decides, acts, and tells. Repeated for the same day and the same data, it changes nothing and sends nothing.
     pub async fn run(&self) -> Result<NightReport, NightError> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// The same, but it stops when `stop` ends: what is committed by then stays, and the next run goes on from there.
+    pub async fn run_until(&self, stop: impl Future<Output = ()>) -> Result<NightReport, NightError> {
         self.check_as_of()?;
-        let lease = self.control.acquire_lease(&self.holder, self.now).await?;
-        // Robbed of its lease, a night stops where it is; what it had not committed is rolled back.
-        let result = tokio::select! {
-            result = self.run_under_lease() => result,
-            error = self.control.keep_lease(&lease, self.now) => Err(error.into()),
-        };
-        if let Err(error) = self.control.release_lease(lease).await {
-            // It expires by itself; what the night has done stands.
-            tracing::warn!("{}", chain(&error));
-        }
-        result
+        let sending = Mutex::new(());
+        let work = self.run_under_lease(&sending);
+        under_lease((self.control, &self.holder, self.now), &sending, stop, work).await
     }
 
     /// What [`Night::run`] would do now. Reads, and writes nothing.
@@ -90,21 +94,38 @@ impl Night<'_> {
         Ok(report)
     }
 
-    async fn run_under_lease(&self) -> Result<NightReport, NightError> {
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, self.now);
-        let resumed = applier.apply_pending().await?;
-        let mut report = self.empty_report();
-        report.resumed = resumed.into_iter().filter(|a| a.error.is_none()).map(|a| a.what).collect();
+    async fn run_under_lease(&self, sending: &Mutex<()>) -> Result<NightReport, NightError> {
         let run = self.run_id();
+        let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending);
+        applier.resume().await?;
+        let mut report = self.empty_report();
         // What was decided before a night broke off is carried out and told all the same.
         let evaluated = self.evaluate_all(Mode::Act { run }, &mut report).await;
         if let Err(refused @ NightError::TooOld { .. }) = evaluated {
             return Err(refused);
         }
+        self.finish(report, run, &mut applier, evaluated).await
+    }
+
+    /// Applies what was decided, reads it back, and tells.
+    async fn finish(
+        &self,
+        mut report: NightReport,
+        run: Uuid,
+        applier: &mut Applier<'_>,
+        evaluated: Result<(), NightError>,
+    ) -> Result<NightReport, NightError> {
         let complete = evaluated.is_ok();
         applier.apply_pending().await?;
+        for experiment in report.experiments.iter().filter(|e| e.standing == Standing::Decided) {
+            let acted = experiment.candidates.iter().find(|c| c.decision.outcome != Outcome::Hold);
+            let decision = acted.and_then(|candidate| candidate.decision_id);
+            applier.read_back(&experiment.name, decision, &experiment.allocations).await?;
+        }
+        report.resumed = applier.resumed().to_vec();
         report.unfinished = applier.unfinished();
-        self.tell(&mut report, run, &mut applier, complete).await?;
+        report.incidents = applier.incidents().await?;
+        self.tell(&mut report, run, applier, complete).await?;
         evaluated.map(|()| report)
     }
 
@@ -121,6 +142,7 @@ impl Night<'_> {
             experiments: Vec::new(),
             resumed: Vec::new(),
             unfinished: Vec::new(),
+            incidents: Vec::new(),
         }
     }
 
@@ -176,10 +198,14 @@ impl Night<'_> {
         if judged.candidates.is_empty() && !record.faults.is_empty() {
             return Ok(failed(record.experiment.name.clone(), record.faults.join("; ")));
         }
-        if judged.is_known(record, self.as_of) {
-            return Ok(judged.report(record, Standing::AlreadyDecided));
+        let by_hand = by_hand(record);
+        let known = self.is_known(record, &judged, &by_hand).await?;
+        let mut report = judged.report(record, if known { Standing::AlreadyDecided } else { Standing::Decided });
+        report.faulty |= by_hand.needs_someone;
+        report.by_hand = by_hand.lines;
+        if known {
+            return Ok(report);
         }
-        let mut report = judged.report(record, Standing::Decided);
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
@@ -188,6 +214,16 @@ impl Night<'_> {
             self.record(run, record, &judged, &report, case.now).await?;
         }
         Ok(report)
+    }
+
+    /// Whether there is nothing to record of this night that is not recorded.
+    async fn is_known(&self, record: &ExperimentRecord, judged: &Judged, by_hand: &ByHand) -> Result<bool, NightError> {
+        if !judged.candidates.is_empty() {
+            return Ok(judged.is_known(record, self.as_of));
+        }
+        // Nothing is decided where no arm is open, so a report is what shows that people's deeds were told.
+        let silent = judged.is_known(record, self.as_of) && by_hand.lines.is_empty();
+        Ok(silent || self.control.has_report(record.experiment.id, self.as_of).await?)
     }
 
     /// Notes the run, once, before the first thing that belongs to it.
@@ -278,7 +314,7 @@ impl Night<'_> {
             evidence_from: judged.since,
             now,
         };
-        self.control.record(&night).await?;
+        patiently(|| self.control.record(&night)).await?;
         Ok(())
     }
 
@@ -320,5 +356,6 @@ fn failed(name: String, why: String) -> ExperimentReport {
         restatement: None,
         evidence_from: None,
         owners: Vec::new(),
+        by_hand: Vec::new(),
     }
 }

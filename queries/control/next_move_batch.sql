@@ -1,4 +1,4 @@
--- The last unit of the next batch.
+-- SQLite: the last unit of the next batch. The write transaction that it runs in keeps everybody else out.
 SELECT max(unit_id) AS last, count(*) AS units
 FROM (
     SELECT unit_id FROM exp.assignments

@@ -1,12 +1,13 @@
 //! What people tell the job: `approve`, `reject`, `hold`, `resume`, `rollback`.
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::connect::{self, Connections};
+use super::stop::StopSignal;
 use super::{Exit, Global, OutputFormat, as_of, night, now};
 use crate::config;
 use crate::control::{ControlStore, ExperimentRecord, StoredDecision, Wanted};
@@ -165,7 +166,8 @@ pub(super) async fn rollback(global: &Global, arguments: &RollbackArguments) -> 
     let last = records.iter().flat_map(|record| record.last_decisions.values()).map(|last| last.as_of).max();
     let as_of = last.map_or(as_of(global, now), |last| last.max(as_of(global, now)));
     let global = Global { as_of: Some(as_of), ..global.clone() };
-    let report = night::night(&config, &connections, &global, now).carry_out(&act).await?;
+    let stop = StopSignal::listen().context("could not listen for SIGTERM")?;
+    let report = night::night(&config, &connections, &global, now).carry_out(&act, stop.wait()).await?;
     night::show(&report, global.output)?;
     Ok(night::exit_of(&report))
 }

@@ -9,9 +9,12 @@ mod night;
 mod output;
 mod serve;
 mod simulate;
+mod stop;
+mod undo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -121,6 +124,10 @@ enum Command {
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
     Serve,
+    /// Take the units that a decision moved back to the arms that they came from.
+    ///
+    /// Units that were moved or assigned anew since stay where they are, and are counted. Repeated, it changes nothing.
+    UndoMoves(undo::UndoArguments),
     /// Measure a policy's error rates and power: run made-up experiments through the code that decides real ones.
     Simulate(simulate::SimulateArguments),
     /// Check the configuration and the connections; change nothing.
@@ -140,13 +147,17 @@ enum Command {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done, holds and rollbacks included
-  1   the run failed as a whole; run it again, it goes on where it stopped
+  1   the run failed as a whole, or was stopped; run it again, it goes on where it stopped
   2   changes are pending (plan --detailed-exitcode only)
-  3   at least one experiment could not be evaluated or applied, tonight or when this night was decided before
+  3   at least one experiment could not be evaluated or applied, tonight or when this night was decided before,
+      or something is not as it was decided
   4   decided and applied, but a follow-up (registry, mail, page) is still to be done
   64  usage
   75  another run holds the lease
   78  the configuration is invalid";
+
+/// How long the end of the process waits for what is still at work.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +198,10 @@ pub fn main() -> ExitCode {
         }
     };
     let format = arguments.global.log_format;
-    match runtime.block_on(carry_out(arguments)) {
+    let ended = runtime.block_on(carry_out(arguments));
+    // A file of the lake that is still being read must not hold up the end.
+    runtime.shutdown_timeout(END_WITHIN);
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => tell(&error, format).into(),
     }
@@ -206,6 +220,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Resume(arguments) => acts::resume(&global, &arguments).await,
         Command::Rollback(arguments) => acts::rollback(&global, &arguments).await,
         Command::Serve => serve::serve(&global).await,
+        Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
         Command::Check => connect::check(&global).await,
         Command::Analyze(arguments) => analyze::run(arguments, global.output).await,

@@ -82,6 +82,9 @@ pub(super) fn night(report: &NightReport) -> String {
     if !steps.is_empty() {
         told.push_str(&format!("\n{steps}"));
     }
+    for incident in &report.incidents {
+        told.push_str(&format!("\nnot as decided: {incident}\n"));
+    }
     for line in &report.resumed {
         told.push_str(&format!("\ndone now, left over from an earlier night: {line}\n"));
     }

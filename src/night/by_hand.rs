@@ -1,63 +1,116 @@
-//! A rollback that somebody wants now: the night's own way from *assess* to *tell*, for one candidate, on the evidence that
-//! is stored. No warehouse is asked, so it works while that is away.
+//! What people did to an experiment's arms that closed decisions speak about. It is told every night until it is mended;
+//! nothing here is judged, and nothing is set back.
 
-use super::collect::Collected;
-use super::error::NightError;
-use super::judge::Case;
-use super::{Mode, Night};
-use crate::apply::{Applier, chain};
-use crate::decide::Look;
-use crate::domain::Act;
-use crate::evidence::MetricSet;
-use crate::report::NightReport;
+use crate::control::ExperimentRecord;
+use crate::domain::{RolloutStatus, Share};
 
-impl Night<'_> {
-    /// Keeps the act and carries it out under the lease: decision, allocation, follow-ups and mail.
-    ///
-    /// # Errors
-    /// [`NightError::Control`] with a held lease if a night runs just now; the act is then not kept either.
-    pub async fn carry_out(&self, act: &Act) -> Result<NightReport, NightError> {
-        let lease = self.control.acquire_lease(&self.holder, self.now).await?;
-        let result = tokio::select! {
-            result = self.carry_out_under_lease(act) => result,
-            error = self.control.keep_lease(&lease, self.now) => Err(error.into()),
+/// What was done by hand.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct ByHand {
+    /// A line each, with what to do about it.
+    pub(super) lines: Vec<String>,
+    /// Whether units are served what was decided against.
+    pub(super) needs_someone: bool,
+}
+
+/// Arms that were closed and have a share again, and arms that were deleted.
+pub(super) fn by_hand(record: &ExperimentRecord) -> ByHand {
+    let mut found = ByHand::default();
+    for state in &record.rollouts {
+        let (id, since) = (state.candidate, state.entered_on);
+        let was = match state.status {
+            RolloutStatus::Ramping => "on its ramp",
+            RolloutStatus::Promoted => "promoted",
+            RolloutStatus::RolledBack => "rolled back",
+            RolloutStatus::Superseded => "superseded by a sibling",
         };
-        if let Err(error) = self.control.release_lease(lease).await {
-            tracing::warn!("{}", chain(&error));
+        let closed = matches!(state.status, RolloutStatus::RolledBack | RolloutStatus::Superseded);
+        match record.experiment.variant_by_id(id) {
+            Some(variant) if closed && variant.allocation > Share::NONE => {
+                found.needs_someone = true;
+                found.lines.push(format!(
+                    "{} was {was} on {since} and has a share of {} again; the arm stays closed and is not judged: set \
+                     its share back to 0, or begin a new experiment",
+                    variant.name, variant.allocation
+                ));
+            }
+            Some(_) => {}
+            // A row that cannot be read is there, and told as a fault.
+            None if record.faults.iter().any(|fault| fault.contains(&id.to_string())) => {}
+            None => found.lines.push(format!(
+                "variant {id}, which was {was} since {since}, was deleted; nothing is left of it to judge, and steps \
+                 about it that need it are given up"
+            )),
         }
-        result
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::civil::date;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Experiment, ExperimentId, ExperimentStatus, RolloutState, Variant, VariantConfig, VariantId};
+
+    fn record(status: RolloutStatus, share: Option<f64>) -> ExperimentRecord {
+        let candidate = VariantId(Uuid::from_u128(2));
+        let variant = share.map(|share| Variant {
+            id: candidate,
+            name: "t".into(),
+            allocation: Share::try_from(share).unwrap(),
+            config: Ok(VariantConfig::Flag),
+        });
+        ExperimentRecord {
+            experiment: Experiment {
+                id: ExperimentId(Uuid::from_u128(1)),
+                name: "e".into(),
+                status: ExperimentStatus::Active,
+                unit_type: "user".into(),
+                start_at: None,
+                end_at: None,
+                variants: variant.into_iter().collect(),
+            },
+            created_at: "2026-03-01T00:00:00Z".parse().unwrap(),
+            epochs: vec![],
+            rollouts: vec![RolloutState {
+                experiment: ExperimentId(Uuid::from_u128(1)),
+                candidate,
+                status,
+                stage: 0,
+                entered_on: date(2026, 3, 4),
+                version: 1,
+            }],
+            last_decisions: BTreeMap::new(),
+            rules: None,
+            acts: vec![],
+            faults: vec![],
+        }
     }
 
-    async fn carry_out_under_lease(&self, act: &Act) -> Result<NightReport, NightError> {
-        self.control.tell_act(act).await?;
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, self.now);
-        let mut report = self.empty_report();
-        let run = self.run_id();
-        let versions = self.control.load_versions().await?;
-        let records = self.control.load_experiments().await?;
-        self.check_order(&records)?;
-        for mut record in records.into_iter().filter(|record| Some(record.experiment.id) == act.experiment) {
-            let mode = Mode::Act { run };
-            self.observe(&mut record, mode, self.now).await?;
-            let mut collected = Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None };
-            for set in MetricSet::group(self.metrics_of(self.config.policies.of(&record.experiment.name))) {
-                collected.cohorts.extend(self.control.load_cohorts(record.experiment.id, &set).await?);
-            }
-            let case = Case {
-                config: self.config,
-                versions: &versions,
-                collected: &collected,
-                as_of: self.as_of,
-                now: self.now,
-                by_hand_only: true,
-            };
-            let concluded = self.conclude(&case, &record, mode, &mut report).await?;
-            report.experiments.push(concluded);
+    #[test]
+    fn a_closed_arm_with_a_share_needs_someone() {
+        for status in [RolloutStatus::RolledBack, RolloutStatus::Superseded] {
+            let found = by_hand(&record(status, Some(0.1)));
+            assert!(found.needs_someone);
+            assert!(found.lines[0].contains("has a share of 10 % again; the arm stays closed"), "{found:?}");
+            assert_eq!(by_hand(&record(status, Some(0.0))), ByHand::default());
         }
-        // The allocation is changed; now the follow-ups, with what an earlier night had left.
-        applier.apply_pending().await?;
-        report.unfinished = applier.unfinished();
-        self.tell(&mut report, run, &mut applier, true).await?;
-        Ok(report)
+        for status in [RolloutStatus::Ramping, RolloutStatus::Promoted] {
+            assert_eq!(by_hand(&record(status, Some(0.1))), ByHand::default());
+        }
+    }
+
+    #[test]
+    fn a_deleted_arm_is_told_and_an_unreadable_one_is_not_called_deleted() {
+        let mut record = record(RolloutStatus::Ramping, None);
+        let found = by_hand(&record);
+        assert!(!found.needs_someone);
+        assert!(found.lines[0].contains("which was on its ramp since 2026-03-04, was deleted"), "{found:?}");
+        record.faults.push(format!("table exp.variants, row {}: column `allocation` is odd", Uuid::from_u128(2)));
+        assert_eq!(by_hand(&record), ByHand::default());
     }
 }

@@ -296,6 +296,7 @@ impl Judged {
             restatement: self.restatement.clone().filter(|_| decided),
             evidence_from: self.since,
             owners: self.rules.policy.owners.clone(),
+            by_hand: Vec::new(),
         }
     }
 }

@@ -32,14 +32,18 @@ impl Night<'_> {
         if !failed.is_empty() {
             nights.entry(self.as_of).or_default().extend(failed.iter().cloned());
         }
-        if complete && report.experiments.is_empty() && nights.is_empty() {
-            // A missing mail must mean a broken job, so a night without experiments is told, too.
+        // A missing mail must mean a broken job, so a night without experiments is told, too. So is a new incident.
+        let uneventful = complete && report.experiments.is_empty();
+        if nights.is_empty() && (uneventful || report.incidents.iter().any(|incident| incident.new)) {
             nights.insert(self.as_of, Vec::new());
         }
         let mut missing_pages = Vec::new();
+        let last = nights.keys().next_back().copied();
         for (as_of, mut experiments) in nights {
             experiments.sort_by(|a, b| a.name.cmp(&b.name));
-            let untold = NightReport { as_of, experiments, ..report.clone() };
+            // Of several nights that are told at once, the last tells what is not as decided.
+            let incidents = if Some(as_of) == last { report.incidents.clone() } else { Vec::new() };
+            let untold = NightReport { as_of, experiments, incidents, ..report.clone() };
             missing_pages.extend(self.tell_one(untold, report, run, &failed).await?);
         }
         applier.apply_mail().await?;
@@ -70,12 +74,13 @@ impl Night<'_> {
         {
             return Ok(None);
         }
-        if mail.is_none() && untold.experiments.is_empty() {
+        if mail.is_none() && untold.experiments.is_empty() && untold.incidents.is_empty() {
             return Ok(None);
         }
         self.begin(report, run).await?;
         let mails: Vec<NewAction> = mail.into_iter().collect();
-        self.control.tell(run, untold.as_of, &mails, self.now).await?;
+        let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
+        self.control.tell(run, untold.as_of, &mails, &incidents, self.now).await?;
         if let Some(folder) = &self.config.settings.reports {
             let page = self.page_of(&untold, failed).await?;
             if let Err(error) = write_page(&self.config.base.join(folder), &page) {

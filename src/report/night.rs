@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,6 +30,43 @@ pub struct NightReport {
     pub resumed: Vec<String>,
     /// What is still to be done, with the error that keeps it from being done.
     pub unfinished: Vec<String>,
+    /// What was read back and is not as decided: found by this run, or before and not over.
+    pub incidents: Vec<Incident>,
+}
+
+/// A value that is not what was decided: somebody else has set it, or it did not hold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Incident {
+    /// Its key.
+    pub id: Uuid,
+    /// What has the value: `alias champion of planner`.
+    pub what: String,
+    /// What was expected there.
+    pub expected: String,
+    /// What stands there.
+    pub found: String,
+    /// What was done about it, and what to do.
+    pub advice: String,
+    /// The decision that it contradicts, if that is known.
+    pub decision: Option<Uuid>,
+    /// The journal's action that found it, if one did.
+    pub action: Option<String>,
+    /// When it was found.
+    pub found_at: Timestamp,
+    /// Whether nobody was told of it yet; an old one is told in one line.
+    pub new: bool,
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Incident { what, expected, found, advice, .. } = self;
+        if self.new {
+            write!(f, "{what}: found {found}, expected {expected}; {advice}")
+        } else {
+            let since = self.found_at.to_zoned(TimeZone::UTC).date();
+            write!(f, "{what}: still not as decided, since {since} (found {found}, expected {expected})")
+        }
+    }
 }
 
 /// What became of an experiment tonight.
@@ -76,6 +114,9 @@ pub struct ExperimentReport {
     /// Who answers for it, as mail addresses.
     #[serde(default)]
     pub owners: Vec<String>,
+    /// What else somebody did by hand, a line each, with what to do about it.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
 }
 
 /// Data that changed after they had been decided from.
@@ -154,6 +195,7 @@ impl ExperimentReport {
         } else if let Some(from) = self.evidence_from {
             notes.push(format!("the rules were changed on the way: only units from {from} on count"));
         }
+        notes.extend(self.by_hand.iter().map(|line| format!("changed by hand: {line}")));
         notes.extend(self.restatement.iter().map(Restatement::to_string));
         notes
     }
@@ -177,9 +219,9 @@ impl NightReport {
         decided.flat_map(|experiment| &experiment.candidates)
     }
 
-    /// Whether an experiment could not be evaluated or applied.
+    /// Whether an experiment could not be evaluated or applied, or something is not as decided.
     pub fn has_failures(&self) -> bool {
-        self.experiments.iter().any(|experiment| experiment.faulty)
+        self.experiments.iter().any(|experiment| experiment.faulty) || !self.incidents.is_empty()
     }
 
     /// The night in a few words: `1 rolled back, 2 ramped, 3 held`.
@@ -190,6 +232,8 @@ impl NightReport {
             (self.count(|o| matches!(o, Outcome::Ramp { .. })), "ramped"),
             (self.count(|o| *o == Outcome::Hold), "held"),
             (self.experiments.iter().filter(|e| matches!(e.standing, Standing::Failed { .. })).count(), "failed"),
+            (self.experiments.iter().filter(|e| !e.by_hand.is_empty()).count(), "changed by hand"),
+            (self.incidents.len(), "not as decided"),
         ];
         let told: Vec<String> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();

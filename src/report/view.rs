@@ -52,6 +52,7 @@ struct NightView<'a> {
     held: Vec<ExperimentView<'a>>,
     resumed: &'a [String],
     unfinished: &'a [String],
+    incidents: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -100,7 +101,7 @@ impl<'a> NightView<'a> {
         let moved = |e: &&ExperimentReport| {
             let changed = |c: &CandidateReport| c.decision.outcome != Outcome::Hold;
             let failed = matches!(e.standing, Standing::Failed { .. });
-            failed || (e.standing == Standing::Decided && e.candidates.iter().any(changed))
+            failed || !e.by_hand.is_empty() || (e.standing == Standing::Decided && e.candidates.iter().any(changed))
         };
         let (acted, held): (Vec<_>, Vec<_>) = report.experiments.iter().partition(moved);
         NightView {
@@ -112,6 +113,7 @@ impl<'a> NightView<'a> {
             held: held.into_iter().map(ExperimentView::of).collect(),
             resumed: &report.resumed,
             unfinished: &report.unfinished,
+            incidents: report.incidents.iter().map(ToString::to_string).collect(),
         }
     }
 }
