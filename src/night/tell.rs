@@ -33,7 +33,8 @@ impl Night<'_> {
             nights.entry(self.as_of).or_default().extend(failed.iter().cloned());
         }
         // A missing mail must mean a broken job, so a night without experiments is told, too. So is a new incident.
-        let uneventful = complete && report.experiments.is_empty();
+        let told_of = || self.control.reports_of_night(self.as_of);
+        let uneventful = complete && report.experiments.is_empty() && told_of().await?.is_empty();
         if nights.is_empty() && (uneventful || report.incidents.iter().any(|incident| incident.new)) {
             nights.insert(self.as_of, Vec::new());
         }

@@ -1,6 +1,7 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
 mod analyze;
+mod applying;
 mod architecture;
 mod bad_input;
 mod decide_properties;

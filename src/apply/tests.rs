@@ -383,4 +383,5 @@ async fn a_mail_is_given_up_for_what_it_is_and_never_for_the_settings() {
     assert_eq!(world.pending().await, owned(&[]));
 }
 
+#[path = "distrust_tests.rs"]
 mod distrust;
