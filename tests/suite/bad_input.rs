@@ -814,7 +814,8 @@ fn shares_of(scenario: &Scenario) -> Shares {
     Shares { name: name.to_owned(), experiment: key(name), active: true, variants }
 }
 
-async fn store(pool: &PgPool, traffic: &DayOfTraffic) {
+/// Keeps a day of traffic, as the services around the job do.
+pub async fn store(pool: &PgPool, traffic: &DayOfTraffic) {
     let metrics = |event: &Event| -> Value {
         let pairs = [("latency_ms", event.latency_ms), ("cost", event.cost)];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
 use super::launcher::Launcher;
 
@@ -61,13 +63,41 @@ impl Smtp {
         self.ca.as_deref().expect("only a server with `starttls` has a certificate")
     }
 
+    /// Throws away what was kept.
+    pub fn empty(&self) {
+        for file in self.files() {
+            std::fs::remove_file(&file).unwrap_or_else(|cause| panic!("{}: {cause}", file.display()));
+        }
+    }
+
+    /// Waits until the server has dealt with all that was said to it before. It is one loop: by the answers to a
+    /// conversation that begins now, it has read what lay there.
+    pub async fn calm(&self) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("the mail server listens");
+        let mut lines = BufReader::new(stream);
+        for say in ["", "EHLO test\r\n", "NOOP\r\n", "NOOP\r\n", "QUIT\r\n"] {
+            lines.get_mut().write_all(say.as_bytes()).await.expect("the mail server hears");
+            let mut line = String::new();
+            // A reply goes on as long as its lines have a dash after the number.
+            while line.is_empty() || line.as_bytes().get(3) == Some(&b'-') {
+                line.clear();
+                let read = lines.read_line(&mut line).await.expect("the mail server answers");
+                assert!(read > 0, "the mail server hung up");
+            }
+        }
+    }
+
     /// Every message kept so far, in order of arrival.
     pub fn mails(&self) -> Vec<Mail> {
+        self.files().iter().map(|file| read(file)).collect()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
         let entries = self.folder.read_dir().unwrap_or_else(|cause| panic!("mail server's folder: {cause}"));
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
         files.sort();
-        files.iter().map(|file| read(file)).collect()
+        files
     }
 }
 
