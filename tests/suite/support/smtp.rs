@@ -17,6 +17,12 @@ pub struct Rules<'a> {
     pub login: Option<(&'a str, &'a str)>,
     /// Answer 550 to these recipients.
     pub refuse: &'a [&'a str],
+    /// Answer 451 to these recipients so often.
+    pub defer: &'a [(&'a str, u32)],
+    /// Answer each message so many seconds later.
+    pub slow: u32,
+    /// Answer this to every message, and keep none.
+    pub answer: Option<&'a str>,
     /// Answer 451 to so many messages before the first is taken.
     pub busy: u32,
     /// Keep so many messages but hang up instead of answering: the one instant that SMTP leaves open.
@@ -37,6 +43,9 @@ impl Smtp {
         let mut arguments = vec![format!("--busy={}", rules.busy), format!("--vanish={}", rules.vanish)];
         arguments.extend(rules.starttls.then(|| "--starttls".to_owned()));
         arguments.extend(rules.refuse.iter().map(|address| format!("--refuse={address}")));
+        arguments.extend(rules.defer.iter().map(|(address, times)| format!("--defer={address}={times}")));
+        arguments.push(format!("--slow={}", rules.slow));
+        arguments.extend(rules.answer.map(|answer| format!("--answer={answer}")));
         if let Some((user, password)) = rules.login {
             arguments.extend([format!("--user={user}"), format!("--password={password}")]);
         }
