@@ -96,11 +96,25 @@ impl Night<'_> {
         if let Err(refused @ NightError::TooOld { .. }) = evaluated {
             return Err(refused);
         }
-        let complete = evaluated.is_ok();
+        let finished = self.finish(&mut report, run, &mut applier, evaluated.is_ok()).await;
+        if let (Err(_), Err(then)) = (&evaluated, &finished) {
+            // The first fault is the cause, so it is what the run ends with.
+            tracing::error!("what was decided before could not be carried out and told: {}", chain(then));
+        }
+        evaluated.and(finished).map(|()| report)
+    }
+
+    /// Carries out what is due and tells what is not told yet.
+    async fn finish(
+        &self,
+        report: &mut NightReport,
+        run: Uuid,
+        applier: &mut Applier<'_>,
+        complete: bool,
+    ) -> Result<(), NightError> {
         applier.apply_pending().await?;
         report.unfinished = applier.unfinished();
-        self.tell(&mut report, run, &mut applier, complete).await?;
-        evaluated.map(|()| report)
+        self.tell(report, run, applier, complete).await
     }
 
     fn empty_report(&self) -> NightReport {
