@@ -11,13 +11,13 @@
 //!
 //! `RAMPKEEPER_CRASH=full` tries every mark of every run on both stores, and 500 random kills on each.
 
-mod embedded_site;
-mod eve;
+pub mod embedded_site;
+pub mod eve;
 mod points;
-mod server_site;
+pub mod server_site;
 pub mod shim;
-mod state;
-mod trial;
+pub mod state;
+pub mod trial;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -107,6 +107,25 @@ async fn a_night_in_sqlite_survives_every_kill() {
     let chosen = course.at(if full() { every } else { telling });
     sweep("SQLite, chosen marks", &sites, chosen).await;
     sweep("SQLite, random", &sites, course.random(500)).await;
+}
+
+/// A disk that fills up while the night writes: what was committed stands, the rest waits for room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_nothing() {
+    let eve = Eve::new().await;
+    let sites = [
+        with_wanted(EmbeddedSite::with_mail_files(&eve).await).await,
+        with_wanted(EmbeddedSite::with_mail_files(&eve).await).await,
+    ];
+    let course = Course::of(&sites[0].0).await;
+    let store = |marks: &[Mark]| {
+        let of_store: Vec<Mark> = marks.iter().filter(|mark| mark.place.contains("control.db")).cloned().collect();
+        telling(&of_store)
+    };
+    let mut kills: Vec<Kills> = course.at(store).into_iter().map(|kills| kills.as_full("/control.db")).collect();
+    kills.dedup();
+    let kills = kills.into_iter().step_by(if full() { 1 } else { 3 }).collect();
+    sweep("SQLite, disk full", &sites, kills).await;
 }
 
 /// A mail's file is whole or not there. An unfinished file beside it may stay; its name is none of a mail.

@@ -3,9 +3,11 @@
 mod analyze;
 mod architecture;
 mod bad_input;
+mod concurrency;
 mod crash;
 mod decide_properties;
 mod embedded;
+mod faults;
 mod mail_real;
 mod night_real;
 mod program;

@@ -73,11 +73,13 @@ pub struct EmbeddedSite<'a> {
 
 impl<'a> EmbeddedSite<'a> {
     pub async fn new(eve: &'a Eve) -> EmbeddedSite<'a> {
-        let site = EmbeddedSite {
-            eve,
-            folder: tempfile::tempdir().expect("a folder"),
-            smtp: Smtp::start(Rules::default()).await,
-        };
+        EmbeddedSite::with(eve, Rules::default()).await
+    }
+
+    /// A site whose mail server behaves like that.
+    pub async fn with(eve: &'a Eve, rules: Rules<'_>) -> EmbeddedSite<'a> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let site = EmbeddedSite { eve, folder, smtp: Smtp::start(rules).await };
         let mut settings = eve.world.settings.clone();
         settings["warehouse"] = json!({ "lake": { "path": eve.world.path("lake") } });
         settings["mail"] = json!({

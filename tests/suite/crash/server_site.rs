@@ -39,13 +39,18 @@ pub struct ServerSite {
 impl ServerSite {
     /// Makes the eve: the tables, the models, two days of traffic and the night between them.
     pub async fn new(name: &'static str) -> ServerSite {
+        ServerSite::with(name, Rules::default()).await
+    }
+
+    /// A site whose mail server behaves like that.
+    pub async fn with(name: &'static str, rules: Rules<'_>) -> ServerSite {
         let (postgres, mlflow) = tokio::join!(Postgres::shared(), Mlflow::shared());
         let url = postgres.database(&format!("crash_{name}")).await;
         let eve = postgres.database(&format!("crash_{name}_eve")).await;
         let (base, _) = url.rsplit_once('/').expect("an address");
         let site = ServerSite {
             admin: PgPool::connect(&format!("{base}/postgres")).await.expect("a connection"),
-            smtp: Smtp::start(Rules::default()).await,
+            smtp: Smtp::start(rules).await,
             folder: tempfile::tempdir().expect("a folder"),
             postgres,
             mlflow,

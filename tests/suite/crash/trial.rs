@@ -33,21 +33,34 @@ pub trait Site {
 }
 
 /// How a run is killed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kill {
     /// At a mark.
     At(Point),
     /// After so long.
     In(Duration),
+    /// Not killed, but from that mark on, files whose path holds this text cannot grow.
+    Full(usize, &'static str),
 }
 
 /// The kills of one trial: each of these runs is killed, and the one after them is not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kills {
     /// In the night.
     pub night: Vec<Kill>,
     /// In the run that sweeps late units once the split has settled.
     pub settled: Vec<Kill>,
+}
+
+impl Kills {
+    /// The same points, but there a disk fills up for files whose path holds `path`.
+    pub fn as_full(&self, path: &'static str) -> Kills {
+        let full = |kill: &Kill| match kill {
+            Kill::At(point) => Kill::Full(point.mark, path),
+            other => *other,
+        };
+        Kills { night: self.night.iter().map(full).collect(), settled: self.settled.iter().map(full).collect() }
+    }
 }
 
 /// What the undisturbed night left behind.
@@ -73,8 +86,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs a command and kills it so. Gives how it ended, and what it said.
 async fn killed(mut command: Command, kill: Option<Kill>) -> (ExitStatus, String) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    if let Some(Kill::At(point)) = kill {
-        shim::die_at(&mut command, point);
+    match kill {
+        Some(Kill::At(point)) => shim::die_at(&mut command, point),
+        Some(Kill::Full(from, path)) => shim::fill_up(&mut command, from, path),
+        Some(Kill::In(_)) | None => {}
     }
     let mut child = command.spawn().expect("the program starts");
     let mut said = child.stderr.take().expect("a pipe");
@@ -113,9 +128,15 @@ impl<S: Site> Life<'_, S> {
             let (status, said) = killed(self.site.night(begins(self.runs)), kill).await;
             self.runs += 1;
             match (status.code(), kill) {
+                // Only its lease is left, which the next run finds expired.
+                (Some(0), Some(Kill::Full(..))) => {}
                 // Done, perhaps before it could be killed.
                 (Some(0), _) => return Ok(()),
-                (None, Some(_)) => {
+                (None, Some(Kill::At(_) | Kill::In(_))) | (Some(1 | 4), Some(Kill::Full(..))) => {
+                    let full = ["database or disk is full", "disk I/O error", "No space left on device"];
+                    if matches!(kill, Some(Kill::Full(..))) && !full.iter().any(|words| said.contains(words)) {
+                        return Err(format!("nobody says that the disk is full:\n{said}"));
+                    }
                     self.came.killed += 1;
                     self.site.calm().await;
                     let taken = self.site.mails().len() > mails;
@@ -136,27 +157,33 @@ async fn lived(site: &impl Site, kills: &Kills) -> Result<(Came, Wanted), String
     site.late_units().await;
     life.go_on(&kills.settled, eve::settled_run).await?;
     let Life { mut came, open, .. } = life;
+    let (twice, wanted) = left_behind(site).await?;
+    came.twice = twice;
+    if came.twice != open {
+        return Err(format!("{} mails came twice, but {open} runs died between a mail and its note", came.twice));
+    }
+    Ok((came, wanted))
+}
 
+/// What a night has left behind, and how many mails came twice.
+pub async fn left_behind(site: &impl Site) -> Result<(usize, Wanted), String> {
     let tables = site.tables().await;
     let runs = state::runs(&tables);
     let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
     let mut state = state::of_tables(&tables)?;
     state.extend(site.beside(&runs).await);
-    let mut mails = BTreeMap::new();
+    let (mut twice, mut mails) = (0, BTreeMap::new());
     for mail in site.mails() {
         let id = mail.header("Message-ID").unwrap_or("no Message-ID").to_owned();
         let text = state::mail(&mail, &runs);
         if let Some(before) = mails.insert(id.clone(), text.clone()) {
-            came.twice += 1;
+            twice += 1;
             if before != text {
                 return Err(format!("{id} came twice, and not the same:\n{before}\n{text}"));
             }
         }
     }
-    if came.twice != open {
-        return Err(format!("{} mails came twice, but {open} runs died between a mail and its note", came.twice));
-    }
-    Ok((came, Wanted { state, mails }))
+    Ok((twice, Wanted { state, mails }))
 }
 
 /// The night undisturbed.
@@ -169,8 +196,15 @@ pub async fn undisturbed(site: &impl Site) -> Wanted {
 /// The night with these kills, which must end as the undisturbed one.
 pub async fn trial(site: &impl Site, kills: &Kills, wanted: &Wanted) -> Result<Came, String> {
     let (came, found) = lived(site, kills).await.map_err(|fault| format!("{kills:?}: {fault}"))?;
-    match difference(&wanted.state, &found.state).or_else(|| difference(&wanted.mails, &found.mails)) {
+    match wanted.differs_from(&found) {
         None => Ok(came),
         Some(difference) => Err(format!("{kills:?} ended otherwise:\n{difference}")),
+    }
+}
+
+impl Wanted {
+    /// How another night's end differs from this one.
+    pub fn differs_from(&self, found: &Wanted) -> Option<String> {
+        difference(&self.state, &found.state).or_else(|| difference(&self.mails, &found.mails))
     }
 }
