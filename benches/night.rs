@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use rampkeeper::domain::{
-    Alpha, Alphas, Bound, Direction, ExistingUnits, Guardrail, Margin, Policy, Require, Share, Stage, Success,
-};
+use rampkeeper::domain::{Bound, Direction, Guardrail, Margin, Policy};
 use rampkeeper::evidence::{Assessment, PromotionLook, Reading, Seen, Standards};
 use rampkeeper::simulate::{Base, Counts, MetricTruth, Ramp, Scenario, Shape, Trial, World, simulate};
 use rampkeeper::stats::{Moments, Stratum};
@@ -29,26 +27,15 @@ fn strata(metric: usize) -> Vec<Stratum> {
 }
 
 fn policy(max_nights: Option<u32>) -> Policy {
-    let alpha = |value| Alpha::try_from(value).expect("a constant");
-    let share = |parts| Share::from_ten_thousandths(parts).expect("a constant");
-    let stage = |parts, min_days| Stage { allocation: share(parts), min_days, min_units: 1000 };
     let bound = Bound::Margin(Margin::try_from(0.05).expect("a constant"));
     Policy {
-        control: "control".into(),
-        stages: vec![stage(1000, 3), stage(2500, 5), stage(5000, 7)],
-        guardrails: (0..METRICS).map(|n| Guardrail { metric: format!("g{n}"), bound }).collect(),
-        success: Success { require: Require::All, metrics: Vec::new() },
-        alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
-        materiality: 0.5,
+        guardrails: (0..METRICS).map(|n| Guardrail::new(format!("g{n}"), bound)).collect(),
         max_nights,
-        on_rollback: ExistingUnits::Move,
-        on_promote: ExistingUnits::Move,
-        srm_blocks_rollback: false,
-        complete_on_promote: true,
+        ..Policy::standard()
     }
 }
 
-fn assessment(guardrails: Vec<Reading>) -> Assessment {
+fn assessment(policy: &Policy, guardrails: Vec<Reading>) -> Assessment {
     let mut assessment = Assessment {
         evidence_through: None,
         control_units: 0,
@@ -62,7 +49,7 @@ fn assessment(guardrails: Vec<Reading>) -> Assessment {
         events: 0,
         not_numbers: 0,
     };
-    assessment.weigh();
+    assessment.weigh(policy);
     assessment
 }
 
@@ -76,7 +63,7 @@ fn verdict_of_an_experiment(bencher: Bencher<'_, '_>) {
     let how = standards.guardrail(policy.guardrails[0].bound, Direction::Increase);
     bencher.bench(|| {
         let readings = metrics.iter().map(|(name, strata)| Reading::judge(name, black_box(strata), &how));
-        assessment(readings.collect())
+        assessment(&policy, readings.collect())
     });
 }
 
@@ -100,7 +87,7 @@ fn verdict_of_one_more_night(bencher: Bencher<'_, '_>) {
             seen.add(black_box(stratum), 1000).expect("good moments");
             Reading::judge_seen(name, &seen, &how)
         });
-        assessment(readings.collect())
+        assessment(&policy, readings.collect())
     });
 }
 

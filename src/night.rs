@@ -7,10 +7,13 @@
 //!
 //! Every experiment goes through the middle on its own, so a bad one does not spoil the night for the others.
 
+mod by_hand;
 mod collect;
 mod days;
 mod error;
 mod judge;
+mod replay;
+mod restate;
 mod tell;
 
 use jiff::civil::Date;
@@ -22,6 +25,7 @@ use uuid::Uuid;
 use crate::apply::{Applier, actions_of, chain};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
+use crate::decide::Basis;
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
@@ -31,7 +35,8 @@ use crate::warehouse::Warehouse;
 
 use days::Days;
 pub use error::NightError;
-use judge::Judged;
+use judge::{Case, Judged};
+pub use replay::{Recalled, Repeated, recall, repeat};
 
 /// One night's work and everything that it needs.
 pub struct Night<'a> {
@@ -90,7 +95,7 @@ impl Night<'_> {
         let resumed = applier.apply_pending().await?;
         let mut report = self.empty_report();
         report.resumed = resumed.into_iter().filter(|a| a.error.is_none()).map(|a| a.what).collect();
-        let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
+        let run = self.run_id();
         // What was decided before a night broke off is carried out and told all the same.
         let evaluated = self.evaluate_all(Mode::Act { run }, &mut report).await;
         if let Err(refused @ NightError::TooOld { .. }) = evaluated {
@@ -117,6 +122,10 @@ impl Night<'_> {
         self.tell(report, run, applier, complete).await
     }
 
+    fn run_id(&self) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes())
+    }
+
     fn empty_report(&self) -> NightReport {
         NightReport {
             schema_version: 1,
@@ -135,6 +144,7 @@ impl Night<'_> {
         self.check_order(&records)?;
         let begun = std::time::Instant::now();
         let mut days = Days::new(self.warehouse, self.control, self.config, self.as_of, mode != Mode::Plan).await?;
+        days.count_again(self.as_of, self.config.settings.evidence.restatement_days.unwrap_or(3)).await?;
         for record in records {
             // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
             let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
@@ -145,6 +155,7 @@ impl Night<'_> {
                 Err(error) => report.experiments.push(failed(name, chain(&error))),
             }
         }
+        days.settle().await?;
         Ok(())
     }
 
@@ -162,20 +173,33 @@ impl Night<'_> {
         // A decision is never older than the epoch that it was made in.
         let now = record.epochs.last().map_or(now, |epoch| now.max(epoch.started_at));
         let collected = self.collect(&record, days, mode).await?;
-        let judged = judge::judge(self.config, &record, versions, &collected, self.as_of);
+        let case =
+            Case { config: self.config, versions, collected: &collected, as_of: self.as_of, now, by_hand_only: false };
+        self.conclude(&case, &record, mode, night).await
+    }
+
+    /// From what was collected to what is recorded.
+    async fn conclude(
+        &self,
+        case: &Case<'_>,
+        record: &ExperimentRecord,
+        mode: Mode,
+        night: &mut NightReport,
+    ) -> Result<ExperimentReport, NightError> {
+        let judged = judge::judge(case, record);
         if judged.candidates.is_empty() && !record.faults.is_empty() {
-            return Ok(failed(record.experiment.name, record.faults.join("; ")));
+            return Ok(failed(record.experiment.name.clone(), record.faults.join("; ")));
         }
-        if judged.is_known(&record, self.as_of) {
-            return Ok(judged.report(&record, Standing::AlreadyDecided));
+        if judged.is_known(record, self.as_of) {
+            return Ok(judged.report(record, Standing::AlreadyDecided));
         }
-        let mut report = judged.report(&record, Standing::Decided);
+        let mut report = judged.report(record, Standing::Decided);
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
             }
             self.begin(night, run).await?;
-            self.record(run, &record, &judged, &report, now).await?;
+            self.record(run, record, &judged, &report, case.now).await?;
         }
         Ok(report)
     }
@@ -224,6 +248,13 @@ impl Night<'_> {
             revision: c.revision,
             decision: &c.decision,
             assessment: &c.assessment,
+            basis: Basis {
+                name: c.name.clone(),
+                rules: judged.rules.digest(),
+                control: judged.control,
+                since: judged.since,
+                facts: c.facts.clone(),
+            },
             inputs_digest: judged.inputs_digest.clone(),
         });
         let untouched = |state: &&RolloutState| !plan.rollouts.iter().any(|r| r.candidate == state.candidate);
@@ -255,6 +286,10 @@ impl Night<'_> {
             epoch,
             actions: actions_of(experiment, plan, id_of, settled),
             report: json!(report),
+            rules: &judged.rules,
+            last_rules: record.rules.as_ref().map(|stored| stored.number),
+            amendment: judged.amendment.as_ref(),
+            evidence_from: judged.since,
             now,
         };
         self.control.record(&night).await?;
@@ -295,5 +330,9 @@ fn failed(name: String, why: String) -> ExperimentReport {
         allocations: Vec::new(),
         steps: Vec::new(),
         outside_change: false,
+        amendment: None,
+        restatement: None,
+        evidence_from: None,
+        owners: Vec::new(),
     }
 }

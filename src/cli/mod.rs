@@ -1,5 +1,6 @@
 //! The command line: arguments, connections, output, exit codes.
 
+mod acts;
 mod analyze;
 mod connect;
 mod demo;
@@ -96,6 +97,26 @@ enum Command {
     ///
     /// Repeated for the same day and the same data, it changes nothing and sends nothing. Example: rampkeeper run
     Run,
+    /// Let a candidate go on that waits for an approval.
+    ///
+    /// Example: rampkeeper approve 3f6c2a1b --by ana --reason discussed
+    Approve(acts::AnswerArguments),
+    /// Keep a candidate where it is that waits for an approval.
+    ///
+    /// Example: rampkeeper reject 3f6c2a1b --by ana --reason later
+    Reject(acts::AnswerArguments),
+    /// Stop ramps and promotions of a candidate, an experiment or everything. Proven harm is still rolled back.
+    ///
+    /// Example: rampkeeper hold checkout_ranker_exp --until 2026-04-02 --by ana --reason audit
+    Hold(acts::HoldArguments),
+    /// Lift what `hold` stopped.
+    ///
+    /// Example: rampkeeper resume checkout_ranker_exp --by ana --reason done
+    Resume(acts::ResumeArguments),
+    /// Take a candidate off now, on the evidence that is stored; the arm stays closed.
+    ///
+    /// Example: rampkeeper rollback checkout_ranker_exp/ranker_v7 --by ana --reason complaints
+    Rollback(acts::RollbackArguments),
     /// Run the night on the schedule of the configuration until stopped.
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
@@ -179,6 +200,11 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Migrate => migrate::migrate(&global).await,
         Command::Plan { detailed_exitcode } => night::plan(&global, detailed_exitcode).await,
         Command::Run => night::run(&global).await,
+        Command::Approve(arguments) => acts::answer(&global, &arguments, true).await,
+        Command::Reject(arguments) => acts::answer(&global, &arguments, false).await,
+        Command::Hold(arguments) => acts::hold(&global, &arguments).await,
+        Command::Resume(arguments) => acts::resume(&global, &arguments).await,
+        Command::Rollback(arguments) => acts::rollback(&global, &arguments).await,
         Command::Serve => serve::serve(&global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
         Command::Check => connect::check(&global).await,

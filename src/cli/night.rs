@@ -58,7 +58,7 @@ fn holder() -> String {
     format!("{host}/{}/{}", std::process::id(), uuid::Uuid::new_v4())
 }
 
-fn show(report: &NightReport, format: OutputFormat) -> anyhow::Result<()> {
+pub(super) fn show(report: &NightReport, format: OutputFormat) -> anyhow::Result<()> {
     match format {
         OutputFormat::Json => println!("{}", serde_json::to_string_pretty(report)?),
         OutputFormat::Text => print!("{}", output::night(report)),

@@ -58,7 +58,8 @@ pub(super) fn night(report: &NightReport) -> String {
                 Outcome::Ramp { to, .. } => (Some(Color::Blue), format!("{} → {to}", candidate.share)),
                 Outcome::Hold => (None, candidate.share.to_string()),
             };
-            let why: Vec<String> = candidate.decision.reasons.iter().map(ToString::to_string).collect();
+            let mut why: Vec<String> = candidate.decision.reasons.iter().map(ToString::to_string).collect();
+            why.extend(candidate.forecast.iter().map(ToString::to_string));
             rows.add_row(vec![
                 Cell::new(&experiment.name),
                 Cell::new(&candidate.name),
@@ -67,11 +68,8 @@ pub(super) fn night(report: &NightReport) -> String {
                 Cell::new(why.join("\n")),
             ]);
         }
-        if experiment.outside_change {
-            steps.push_str(&format!(
-                "{}: somebody else changed the split; a new allocation epoch began\n",
-                experiment.name
-            ));
+        for note in experiment.notes() {
+            steps.push_str(&format!("{}: {note}\n", experiment.name));
         }
         for change in &experiment.allocations {
             steps.push_str(&format!("{}: allocate {} {} → {}\n", experiment.name, change.name, change.from, change.to));

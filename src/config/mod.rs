@@ -40,6 +40,13 @@ pub struct Config {
     pub digest: String,
 }
 
+impl Config {
+    /// The share of units seen in two arms above which nothing goes up.
+    pub fn max_multiple_exposure(&self) -> f64 {
+        self.settings.evidence.max_multiple_exposure.unwrap_or(0.001)
+    }
+}
+
 /// Reads and checks the main file and the two that it names.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let base = path.parent().map_or_else(PathBuf::new, Path::to_owned);

@@ -3,12 +3,15 @@
 //! One set of statements under `queries/control/` serves both. Rows become domain values at the door
 //! and every write checks the rows that it touched. It records what others decide and never decides itself.
 
+mod acts;
 mod collected;
 mod error;
 mod journal;
 mod lease;
+mod ledger;
 mod record;
 mod rows;
+mod rules;
 mod snapshot;
 mod statement;
 mod steps;
@@ -24,7 +27,9 @@ pub use collected::Progress;
 pub use error::ControlError;
 pub use journal::{PendingAction, StoredReport};
 pub use lease::Lease;
-pub use record::{NewAction, NewDecision, NightRecord, RecordedDecision};
+pub use ledger::{StoredDecision, Wanted};
+pub use record::{Link, NewAction, NewDecision, NightRecord, RecordedDecision};
+pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 

@@ -13,8 +13,8 @@ use super::error::{ControlError, while_doing};
 use super::rows::text_of;
 use super::snapshot::{NewEpoch, end_of};
 use super::statement::{self, Dialect};
-use crate::decide::Decision;
-use crate::domain::{Experiment, ExperimentId, RolloutState, VariantId};
+use crate::decide::{Basis, Decision};
+use crate::domain::{Amendment, Experiment, ExperimentId, RolloutState, Rules, VariantId};
 use crate::evidence::Assessment;
 use crate::plan::Plan;
 
@@ -39,6 +39,14 @@ pub struct NightRecord<'a> {
     pub actions: Vec<NewAction>,
     /// What readers are to be told of it.
     pub report: Value,
+    /// What it was judged by.
+    pub rules: &'a Rules,
+    /// How often the rules were changed before; none before the first night.
+    pub last_rules: Option<i64>,
+    /// How the rules differ from the night before.
+    pub amendment: Option<&'a Amendment>,
+    /// The first day whose units count, where the rules were changed on the way.
+    pub evidence_from: Option<Date>,
     /// When.
     pub now: Timestamp,
 }
@@ -56,6 +64,8 @@ pub struct NewDecision<'a> {
     pub decision: &'a Decision,
     /// What it saw.
     pub assessment: &'a Assessment,
+    /// What else it was made from.
+    pub basis: Basis,
     /// The digest of everything that it was made from.
     pub inputs_digest: String,
 }
@@ -104,6 +114,7 @@ impl ControlStore {
         let name = &record.experiment.name;
         let mut transaction = self.begin().await?;
         self.hold_still(&mut transaction, record.experiment).await?;
+        self.write_rules(&mut transaction, record).await?;
         let recorded = self.write_decisions(&mut transaction, record).await?;
         for change in &record.plan.allocations {
             let touched = sqlx::query(statement::CHANGE_ALLOCATION.sql(self.dialect))
@@ -186,7 +197,21 @@ impl ControlStore {
         for new in &record.decisions {
             position += 1;
             let decision = json!(new.decision).to_string();
-            let hash = chain(&previous, position, record, new, &decision);
+            let (assessment, basis) = (json!(new.assessment).to_string(), json!(new.basis).to_string());
+            let link = Link {
+                previous: &previous,
+                position,
+                id: new.id,
+                run: record.run,
+                experiment: record.experiment.id,
+                candidate: new.candidate,
+                as_of: record.as_of,
+                revision: new.revision,
+                inputs_digest: &new.inputs_digest,
+                decided_at: record.now,
+                texts: [&decision, &assessment, &basis],
+            };
+            let hash = link.hash();
             sqlx::query(statement::INSERT_DECISION.sql(self.dialect))
                 .bind(new.id.to_string())
                 .bind(position)
@@ -206,7 +231,8 @@ impl ControlStore {
                 .map_err(doing())?;
             sqlx::query(statement::INSERT_LOOK.sql(self.dialect))
                 .bind(new.id.to_string())
-                .bind(json!(new.assessment).to_string())
+                .bind(assessment)
+                .bind(basis)
                 .execute(&mut **transaction)
                 .await
                 .map_err(doing())?;
@@ -275,23 +301,52 @@ impl ControlStore {
     }
 }
 
-/// The hash of a decision over the hash of the one before, so that no row can be changed, removed or put between.
-fn chain(previous: &str, position: i64, record: &NightRecord<'_>, new: &NewDecision<'_>, decision: &str) -> String {
-    let content = json!([
-        previous,
-        position,
-        new.id,
-        record.run,
-        record.experiment.id,
-        new.candidate,
-        record.as_of,
-        new.revision,
-        decision,
-        new.inputs_digest,
-        text_of(record.now),
-        json!(new.assessment).to_string(),
-    ]);
-    format!("{:x}", Sha256::digest(content.to_string()))
+/// Everything that a decision's hash is taken over. Each holds the hash of the one before, so that no row can be changed,
+/// removed or put between without the chain telling.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'a> {
+    /// The hash of the decision before.
+    pub previous: &'a str,
+    /// The place in the chain.
+    pub position: i64,
+    /// The decision's key.
+    pub id: Uuid,
+    /// The run.
+    pub run: Uuid,
+    /// The experiment.
+    pub experiment: ExperimentId,
+    /// The candidate.
+    pub candidate: VariantId,
+    /// The night.
+    pub as_of: Date,
+    /// How often that night was decided before.
+    pub revision: i64,
+    /// The digest of what it was made from.
+    pub inputs_digest: &'a str,
+    /// When.
+    pub decided_at: Timestamp,
+    /// Decision, assessment and basis as they are stored.
+    pub texts: [&'a str; 3],
+}
+
+impl Link<'_> {
+    /// SHA-256 of the link, in hexadecimal.
+    pub fn hash(&self) -> String {
+        let content = json!([
+            self.previous,
+            self.position,
+            self.id,
+            self.run,
+            self.experiment,
+            self.candidate,
+            self.as_of,
+            self.revision,
+            self.inputs_digest,
+            text_of(self.decided_at),
+            self.texts,
+        ]);
+        format!("{:x}", Sha256::digest(content.to_string()))
+    }
 }
 
 /// Ends the epoch before and begins a new one.

@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::ControlStore;
 use super::error::{ControlError, while_doing};
 use super::rows::{Reader, text_of};
+use super::rules::StoredRules;
 use super::statement::{self, Statement};
 use crate::domain::{
-    Epoch, Experiment, ExperimentId, ModelVersion, RolloutState, Share, Variant, VariantConfig, VariantId,
+    Act, Epoch, Experiment, ExperimentId, ModelVersion, RolloutState, Share, Variant, VariantConfig, VariantId,
 };
 
 /// One experiment with everything that Rampkeeper keeps about it.
@@ -29,6 +30,10 @@ pub struct ExperimentRecord {
     pub rollouts: Vec<RolloutState>,
     /// The last decision of each candidate that has one.
     pub last_decisions: BTreeMap<VariantId, LastDecision>,
+    /// The rules that it was judged by last.
+    pub rules: Option<StoredRules>,
+    /// What people told the job of it, or of everything, in order.
+    pub acts: Vec<Act>,
     /// Rows of it that could not be read.
     pub faults: Vec<String>,
 }
@@ -133,6 +138,21 @@ impl ControlStore {
                 record.last_decisions.insert(candidate, last.clone());
             });
         }
+        for row in self.rows(&statement::LOAD_RULES, "load the rules").await? {
+            let reader = Reader::new("rampkeeper.amendments", "experiment_id", &row)?;
+            let stored = StoredRules {
+                rules: reader.json("rules")?,
+                number: reader.get("number")?,
+                evidence_from: reader.parse_optional("evidence_from")?,
+            };
+            place(reader.parse("experiment_id")?, &mut |record| record.rules = Some(stored.clone()));
+        }
+        for act in self.load_acts().await? {
+            match act.experiment {
+                Some(id) => place(id, &mut |record| record.acts.push(act.clone())),
+                None => index.keys().for_each(|id| place(*id, &mut |record| record.acts.push(act.clone()))),
+            }
+        }
         Ok(records)
     }
 
@@ -160,7 +180,7 @@ impl ControlStore {
         transaction.commit().await.map_err(while_doing("record an allocation epoch"))
     }
 
-    async fn rows(&self, statement: &'static Statement, doing: &str) -> Result<Vec<AnyRow>, ControlError> {
+    pub(super) async fn rows(&self, statement: &'static Statement, doing: &str) -> Result<Vec<AnyRow>, ControlError> {
         sqlx::query(statement.sql(self.dialect)).fetch_all(&self.pool).await.map_err(while_doing(doing))
     }
 }
@@ -181,6 +201,8 @@ fn experiment(row: &AnyRow) -> Result<ExperimentRecord, ControlError> {
         epochs: Vec::new(),
         rollouts: Vec::new(),
         last_decisions: BTreeMap::new(),
+        rules: None,
+        acts: Vec::new(),
         faults: Vec::new(),
     })
 }
@@ -199,7 +221,7 @@ fn variant(reader: &Reader<'_>) -> Result<Variant, ControlError> {
     })
 }
 
-fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError> {
+pub(super) fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError> {
     let reader = Reader::new("rampkeeper.allocation_epochs", "experiment_id", row)?;
     let moved: i64 = reader.get("moved_units")?;
     let epoch = Epoch {

@@ -9,8 +9,8 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::*;
-use crate::decide::{Decision, Outcome, Reason};
-use crate::domain::{ExperimentId, RolloutState, RolloutStatus, Share, VariantId};
+use crate::decide::{Basis, Decision, Facts, Outcome, Reason};
+use crate::domain::{ExperimentId, Policy, RolloutState, RolloutStatus, Rules, Share, VariantId};
 use crate::evidence::{Assessment, Cohort, CohortHealth, MetricSet, PromotionLook};
 use crate::plan::{Plan, Reallocation};
 use crate::stats::Moments;
@@ -125,6 +125,7 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
     let to = Share::try_from(0.25).unwrap();
     let decision = Decision { outcome: Outcome::Ramp { stage: 1, to }, reasons: vec![Reason::HarmDespiteMismatch] };
     let assessment = assessment();
+    let rules = Rules::new(&Policy::standard(), &BTreeMap::new());
     let action = NewAction {
         idempotency_key: format!("key {revision}"),
         decision: None,
@@ -142,6 +143,13 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
             revision,
             decision: &decision,
             assessment: &assessment,
+            basis: Basis {
+                name: "t".into(),
+                rules: rules.digest(),
+                control: variant(CONTROL),
+                since: None,
+                facts: Facts::plain(state(0), to, Share::ALL, date(2026, 3, 4)),
+            },
             inputs_digest: "inputs".into(),
         }],
         plan,
@@ -149,6 +157,10 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
         epoch: None,
         actions: vec![action],
         report: json!({}),
+        rules: &rules,
+        last_rules: record.rules.as_ref().map(|stored| stored.number),
+        amendment: None,
+        evidence_from: None,
         now: now(),
     };
     store.control.record(&night).await

@@ -1,48 +1,50 @@
-//! Why: one value per reason, and the one sentence that record, mail and output share.
+//! Why: one value per reason.
 
 use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Bound, Direction, ExperimentStatus, Share};
-use crate::evidence::{DayState, Interval, Reading, Scale, Verdict};
+use super::finding::Finding;
+use super::{AdviceOnly, Outcome};
+use crate::domain::{ExperimentStatus, Frozen, ManualHold, Said, Share};
+use crate::evidence::{DayState, Vanished};
 
-/// One metric's numbers inside a reason.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The metric.
-    pub metric: String,
-    /// Its bound.
-    pub bound: Bound,
-    /// Which way it should go.
-    pub direction: Direction,
-    /// Whether the numbers are lifts or values.
-    pub scale: Scale,
-    /// The point estimate.
-    pub effect: Option<f64>,
-    /// What no night's test has ruled out.
-    pub interval: Option<Interval>,
-    /// The verdict's word.
-    pub verdict: String,
-    /// Why there is no verdict, where there is none.
-    pub insufficient: Option<String>,
+/// The step up that a candidate waits for, or would be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// To the next stage's share.
+    Ramp {
+        /// The share.
+        to: Share,
+    },
+    /// To every unit.
+    Promote,
+    /// Back to control.
+    Rollback,
+    /// None.
+    Stay,
 }
 
-impl From<&Reading> for Finding {
-    fn from(reading: &Reading) -> Finding {
-        Finding {
-            metric: reading.metric.clone(),
-            bound: reading.bound,
-            direction: reading.direction,
-            scale: reading.scale,
-            effect: reading.effect,
-            interval: reading.interval,
-            verdict: reading.verdict.word().to_owned(),
-            insufficient: match &reading.verdict {
-                Verdict::Insufficient { why } => Some(why.to_string()),
-                _ => None,
-            },
+impl From<Outcome> for Step {
+    fn from(outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Rollback => Step::Rollback,
+            Outcome::Promote => Step::Promote,
+            Outcome::Ramp { to, .. } => Step::Ramp { to },
+            Outcome::Hold => Step::Stay,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Ramp { to } => write!(f, "ramp to {to}"),
+            Step::Promote => f.write_str("promote"),
+            Step::Rollback => f.write_str("roll back"),
+            Step::Stay => f.write_str("stay"),
         }
     }
 }
@@ -81,6 +83,33 @@ pub enum Reason {
     },
     /// Harm is proven, the split is mismatched, and the policy wants a hold then.
     HarmHeldForMismatch,
+    /// Harm is shown for guardrails that the policy only wants told of.
+    HarmToTell {
+        /// The guardrails.
+        findings: Vec<Finding>,
+    },
+    /// The job would act, and was told only to say so.
+    AdviceOnly {
+        /// What it would do.
+        would: Step,
+        /// Who told it.
+        why: AdviceOnly,
+    },
+    /// Somebody took the candidate off.
+    RolledBackByHand {
+        /// Who, and why.
+        said: Said,
+    },
+    /// Somebody holds it.
+    HeldByHand {
+        /// The hold.
+        hold: ManualHold,
+    },
+    /// A freeze holds.
+    Frozen {
+        /// The freeze.
+        freeze: Frozen,
+    },
     /// The experiment is not running.
     NotActive {
         /// Its status.
@@ -134,6 +163,74 @@ pub enum Reason {
     NoData {
         /// The metric.
         metric: String,
+    },
+    /// A guardrail's data stopped coming.
+    DataVanished {
+        /// Since when.
+        vanished: Vanished,
+    },
+    /// The stage has not lasted whole weeks.
+    NotWholeWeeks {
+        /// Full days so far.
+        days: i64,
+        /// The stage's share.
+        stage: Share,
+    },
+    /// The allocations were changed not long enough ago.
+    CoolingDown {
+        /// Full days since.
+        days: i64,
+        /// Full days needed.
+        needed: u32,
+    },
+    /// The next stage may bring more harm than is borne.
+    RiskOverBudget {
+        /// The guardrail that may lose most.
+        finding: Finding,
+        /// The next stage's share.
+        to: Share,
+        /// That share × the upper bound on the loss; none before anything bounds it.
+        risk: Option<f64>,
+        /// What is borne.
+        budget: f64,
+    },
+    /// Shown tonight, and not on enough nights yet.
+    NotConfirmed {
+        /// Nights that showed it, tonight among them.
+        shown: u32,
+        /// Nights needed.
+        needed: u32,
+        /// Out of the last so many.
+        of: u32,
+    },
+    /// Everything is there but a person's yes.
+    AwaitingApproval {
+        /// The stage that is to be left.
+        stage: usize,
+        /// What is to be approved.
+        step: Step,
+    },
+    /// Somebody said no.
+    Rejected {
+        /// Who, and why.
+        said: Said,
+    },
+    /// Somebody said yes.
+    Approved {
+        /// Who, and why.
+        said: Said,
+    },
+    /// The planned nights are over, and the policy takes the candidate off.
+    DeadlineRollback {
+        /// The last night that was planned.
+        max_nights: u32,
+    },
+    /// The last planned night, and every guardrail and success metric was shown within its margin.
+    ShownSafeAtDeadline {
+        /// The guardrails.
+        guardrails: Vec<Finding>,
+        /// The success metrics.
+        success: Vec<Finding>,
     },
     /// The stage has not lasted long enough.
     TooSoon {
@@ -217,158 +314,27 @@ impl Reason {
     pub fn is_failure(&self) -> bool {
         matches!(self, Reason::Misconfigured { .. } | Reason::QueryFailed { .. } | Reason::NotNumbers { .. })
     }
-}
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value: f64| match self.scale {
-            Scale::Lift => Percent(value).to_string(),
-            Scale::Value => Rounded(value).to_string(),
-        };
-        write!(f, "{}: ", self.metric)?;
-        match self.effect {
-            Some(effect) => f.write_str(&show(effect))?,
-            None => f.write_str("no estimate")?,
-        }
-        if let Some(interval) = self.interval {
-            write!(f, " [{}, {}]", show(interval.low), show(interval.high))?;
-        }
-        match (self.bound, self.direction) {
-            (Bound::Margin(margin), Direction::Increase) => write!(f, ", margin −{} %", Rounded(100.0 * margin.get()))?,
-            (Bound::Margin(margin), Direction::Decrease) => write!(f, ", margin +{} %", Rounded(100.0 * margin.get()))?,
-            (Bound::Ceiling(limit), _) => write!(f, ", ceiling {}", Rounded(limit))?,
-            (Bound::Floor(limit), _) => write!(f, ", floor {}", Rounded(limit))?,
-        }
-        if let Some(why) = &self.insufficient {
-            write!(f, " ({why})")?;
-        }
-        Ok(())
+    /// Whether somebody must do something, or nothing will go on.
+    pub fn needs_somebody(&self) -> bool {
+        self.is_failure()
+            || matches!(
+                self,
+                Reason::AwaitingApproval { .. }
+                    | Reason::SampleRatioMismatch { .. }
+                    | Reason::MultipleExposure { .. }
+                    | Reason::LimitBrokenByBoth { .. }
+                    | Reason::HarmHeldForMismatch
+                    | Reason::DataVanished { .. }
+                    | Reason::DeadlinePassed { .. }
+                    | Reason::NoTraffic
+                    | Reason::AdviceOnly { .. }
+            )
     }
-}
 
-/// A lift in percent with its sign: `+12.4 %`, `−3.0 %`.
-pub(crate) struct Percent(pub f64);
-
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = 100.0 * self.0;
-        // No sign in front of what rounds to nothing.
-        if percent.abs() < 0.05 {
-            f.write_str("0.0 %")
-        } else {
-            f.write_str(&format!("{percent:+.1} %").replace('-', "−"))
-        }
-    }
-}
-
-/// A number at four significant digits, without trailing zeros.
-pub(crate) struct Rounded(pub f64);
-
-impl fmt::Display for Rounded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.0;
-        if !value.is_finite() || value == 0.0 {
-            return write!(f, "{value}");
-        }
-        let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
-        let text = format!("{value:.digits$}");
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        f.write_str(text)
-    }
-}
-
-/// An e-value told by its logarithm: `153`, or `10^24` where that is long.
-pub(crate) struct EValue(pub f64);
-
-impl fmt::Display for EValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let log10 = self.0 / std::f64::consts::LN_10;
-        if log10 >= 5.0 { write!(f, "10^{log10:.0}") } else { write!(f, "{}", Rounded(self.0.exp())) }
-    }
-}
-
-fn list(findings: &[Finding]) -> String {
-    findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::HarmShown { findings, log_e, log_needed } => {
-                let needed = EValue(*log_needed);
-                write!(f, "harm shown: {} (average e-value {}, needed {needed})", list(findings), EValue(*log_e))
-            }
-            Reason::HarmDespiteMismatch => f.write_str("the split was mismatched too, but lowering is the safe side"),
-            Reason::HarmInsideMargin { finding } => {
-                write!(f, "harm shown, but smaller than what is rolled back: {finding}")
-            }
-            Reason::LimitBrokenByBoth { finding } => {
-                write!(
-                    f,
-                    "control breaks the same limit, so this is an incident and not the candidate's harm: {finding}"
-                )
-            }
-            Reason::HarmSuspected { findings, log_e } => {
-                write!(f, "harm is suspected: {} (average e-value {})", list(findings), EValue(*log_e))
-            }
-            Reason::HarmHeldForMismatch => {
-                f.write_str("harm shown, but the split is mismatched and the policy then holds")
-            }
-            Reason::NotActive { status } => write!(f, "the experiment is {}", status.as_str()),
-            Reason::Misconfigured { what } => write!(f, "misconfigured: {what}"),
-            Reason::SampleRatioMismatch { candidate_units, planned, log_e, chi_square_p } => {
-                write!(
-                    f,
-                    "sample ratio mismatch: {candidate_units} candidate units where the plan gives {planned:.0}"
-                )?;
-                write!(f, " (e-value {}", EValue(*log_e))?;
-                match chi_square_p {
-                    Some(p) => write!(f, ", chi-square p {p:.1e})"),
-                    None => f.write_str(")"),
-                }
-            }
-            Reason::MultipleExposure { share, borne } => {
-                let (share, borne) = (Rounded(100.0 * share), Rounded(100.0 * borne));
-                write!(f, "{share} % of the units were seen in two arms, {borne} % are borne")
-            }
-            Reason::NotNumbers { count, events } => {
-                write!(
-                    f,
-                    "{count} values in {events} events are not numbers where a metric wants them; mend the field's name or the events to come"
-                )
-            }
-            Reason::NoTraffic => f.write_str("its allocation is 0; give it a share of the units to have it judged"),
-            Reason::Stale { date, state } => write!(f, "stale: the events of {date} are {state}"),
-            Reason::QueryFailed { why } => write!(f, "the warehouse could not answer: {why}"),
-            Reason::NoData { metric } => write!(f, "no data: {metric} was not measured in a single unit"),
-            Reason::TooSoon { days, needed, stage } => {
-                write!(f, "too soon: {days} of {needed} full days at {stage}")
-            }
-            Reason::TooFewUnits { control, candidate, needed } => {
-                write!(f, "too few units: control {control}, candidate {candidate}, needed {needed} each")
-            }
-            Reason::EstimateOutsideMargin { findings } => write!(f, "estimated outside the margin: {}", list(findings)),
-            Reason::NotShownSafe { findings } => write!(f, "not yet shown safe: {}", list(findings)),
-            Reason::BeforeFirstLook { night, first } => {
-                write!(f, "too early to promote: night {night}, and the planned looks begin with night {first}")
-            }
-            Reason::DeadlinePassed { max_nights } => {
-                write!(
-                    f,
-                    "the {max_nights} planned nights are over without a promotion; end the experiment, or begin a new one"
-                )
-            }
-            Reason::NotShownBetter { findings } => write!(f, "not yet shown: {}", list(findings)),
-            Reason::NoRoom { control, wanted, keep } => {
-                write!(f, "no room: control has {control}, the ramp wants {wanted} of it, and {keep} must stay")
-            }
-            Reason::SiblingPromoted { sibling } => write!(f, "{sibling} is promoted tonight, and only one can be"),
-            Reason::StagePassed { days, control_units, candidate_units } => {
-                write!(f, "stage passed: {days} full days, {control_units} and {candidate_units} units, no harm")
-            }
-            Reason::ShownSafe { guardrails, days } => {
-                write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))
-            }
-        }
+    /// The name of the reason, as in the stored record.
+    pub fn kind(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value.get("reason").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned()
     }
 }

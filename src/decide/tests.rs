@@ -3,28 +3,13 @@
 use jiff::civil::date;
 
 use super::*;
-use crate::domain::{
-    Alpha, Alphas, Bound, Direction, ExistingUnits, ExperimentId, Guardrail, Margin, Require, RolloutStatus, Stage,
-    Success, VariantId,
-};
+use crate::domain::{Bound, Direction, ExperimentId, Guardrail, Margin, RolloutStatus, VariantId};
 use crate::evidence::{Interval, PromotionLook, Reading, Scale, SplitReading, Verdict};
 
 fn policy() -> Policy {
-    let alpha = |a| Alpha::try_from(a).unwrap();
-    let stage =
-        |parts, min_days| Stage { allocation: Share::from_ten_thousandths(parts).unwrap(), min_days, min_units: 1000 };
     Policy {
-        control: "control".into(),
-        stages: vec![stage(1000, 3), stage(2500, 5), stage(5000, 7)],
-        guardrails: vec![Guardrail { metric: "cost".into(), bound: Bound::Margin(Margin::try_from(0.1).unwrap()) }],
-        success: Success { require: Require::All, metrics: vec![] },
-        alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
-        materiality: 0.5,
-        max_nights: None,
-        on_rollback: ExistingUnits::Move,
-        on_promote: ExistingUnits::Move,
-        srm_blocks_rollback: false,
-        complete_on_promote: true,
+        guardrails: vec![Guardrail::new("cost", Bound::Margin(Margin::try_from(0.1).unwrap()))],
+        ..Policy::standard()
     }
 }
 
@@ -66,61 +51,33 @@ fn assessment(reading: Reading) -> Assessment {
 
 /// A candidate that has been at a stage for 30 days, and nothing against it.
 struct World {
-    experiment: Experiment,
     policy: Policy,
-    state: RolloutState,
     assessment: Assessment,
-    look: Look,
-    faults: Vec<String>,
+    facts: Facts,
 }
 
 impl World {
     fn quiet(stage: usize) -> World {
-        let id = ExperimentId(uuid::Uuid::nil());
-        World {
-            experiment: Experiment {
-                id,
-                name: "e".into(),
-                status: ExperimentStatus::Active,
-                unit_type: "user".into(),
-                start_at: None,
-                end_at: None,
-                variants: vec![],
-            },
-            policy: policy(),
-            state: RolloutState {
-                experiment: id,
-                candidate: VariantId(uuid::Uuid::max()),
-                status: RolloutStatus::Ramping,
-                stage,
-                entered_on: date(2026, 2, 8),
-                version: 0,
-            },
-            assessment: assessment(reading(Verdict::Safe, 0.0, -1.0)),
-            look: Look::Fresh,
-            faults: vec![],
-        }
+        let policy = policy();
+        let state = RolloutState {
+            experiment: ExperimentId(uuid::Uuid::nil()),
+            candidate: VariantId(uuid::Uuid::max()),
+            status: RolloutStatus::Ramping,
+            stage,
+            entered_on: date(2026, 2, 8),
+            version: 0,
+        };
+        let share = policy.stages[stage].allocation;
+        let facts = Facts::plain(state, share, Share::ALL.saturating_sub(share), date(2026, 3, 10));
+        World { policy, assessment: assessment(reading(Verdict::Safe, 0.0, -1.0)), facts }
     }
 
     fn decide(&self) -> Decision {
-        decide(&self.situation())
+        self.decide_on(&self.facts)
     }
 
-    fn situation(&self) -> Situation<'_> {
-        let share = self.policy.stages.get(self.state.stage).map_or(Share::NONE, |stage| stage.allocation);
-        Situation {
-            experiment: &self.experiment,
-            policy: &self.policy,
-            candidates: 1,
-            state: &self.state,
-            share,
-            control_share: Share::ALL.saturating_sub(share),
-            assessment: &self.assessment,
-            look: &self.look,
-            faults: &self.faults,
-            max_multiple_exposure: 0.001,
-            as_of: date(2026, 3, 10),
-        }
+    fn decide_on(&self, facts: &Facts) -> Decision {
+        decide(&Situation { policy: &self.policy, assessment: &self.assessment, facts })
     }
 
     fn first_reason(&self) -> String {
@@ -144,9 +101,9 @@ fn a_quiet_candidate_ramps_and_at_the_last_stage_is_promoted() {
 fn proven_material_harm_is_rolled_back_whatever_else_is_wrong() {
     let mut world = World::quiet(0);
     world.assessment = assessment(reading(Verdict::Breach, 0.124, 5.0));
-    world.look = Look::QueryFailed { why: "gone".into() };
-    world.faults = vec!["config".into()];
-    world.state.entered_on = date(2026, 3, 10);
+    world.facts.look = Look::QueryFailed { why: "gone".into() };
+    world.facts.faults = vec!["config".into()];
+    world.facts.state.entered_on = date(2026, 3, 10);
     world.assessment.split = Some(mismatch());
     let decision = world.decide();
     assert_eq!(decision.outcome, Outcome::Rollback);
@@ -186,8 +143,8 @@ fn every_gate_holds_with_its_own_reason() {
         assert_eq!(decision.outcome, Outcome::Hold, "{expected}");
         assert!(world.first_reason().starts_with(expected), "{}", world.first_reason());
     };
-    held(|w| w.experiment.status = ExperimentStatus::Paused, "the experiment is paused");
-    held(|w| w.faults.push("no".into()), "misconfigured: no");
+    held(|w| w.facts.status = ExperimentStatus::Paused, "the experiment is paused");
+    held(|w| w.facts.faults.push("no".into()), "misconfigured: no");
     held(
         |w| w.assessment.split = Some(mismatch()),
         "sample ratio mismatch: 800 candidate units where the plan gives 980",
@@ -195,12 +152,12 @@ fn every_gate_holds_with_its_own_reason() {
     held(|w| w.assessment.multiple_exposure = 0.02, "2 % of the units were seen in two arms");
     held(|w| w.assessment.not_numbers = 7, "7 values in 1000 events are not numbers");
     held(
-        |w| w.look = Look::Stale { date: date(2026, 3, 10), state: DayState::Missing },
+        |w| w.facts.look = Look::Stale { date: date(2026, 3, 10), state: DayState::Missing },
         "stale: the events of 2026-03-10",
     );
-    held(|w| w.look = Look::QueryFailed { why: "timeout".into() }, "the warehouse could not answer: timeout");
+    held(|w| w.facts.look = Look::QueryFailed { why: "timeout".into() }, "the warehouse could not answer: timeout");
     held(|w| w.assessment.guardrails[0].verdict = Verdict::NoData, "no data: cost");
-    held(|w| w.state.entered_on = date(2026, 3, 6), "too soon: 4 of 7 full days at 50 %");
+    held(|w| w.facts.state.entered_on = date(2026, 3, 6), "too soon: 4 of 7 full days at 50 %");
     held(|w| w.assessment.candidate_units = 999, "too few units: control 5000, candidate 999, needed 1000 each");
     held(|w| w.assessment.guardrails[0].verdict = Verdict::Inconclusive, "not yet shown safe: cost");
     held(|w| w.assessment.log_e_rollback = 2.0, "harm is suspected");
@@ -229,7 +186,8 @@ fn a_share_lowered_by_hand_comes_back_stage_by_stage() {
     let world = World::quiet(2);
     let at = |share: f64| {
         let share = Share::try_from(share).unwrap();
-        decide(&Situation { share, control_share: Share::ALL.saturating_sub(share), ..world.situation() }).outcome
+        let control_share = Share::ALL.saturating_sub(share);
+        world.decide_on(&Facts { share, control_share, ..world.facts.clone() }).outcome
     };
     assert_eq!(at(0.5), Outcome::Promote);
     assert_eq!(at(0.05), Outcome::Ramp { stage: 2, to: Share::try_from(0.5).unwrap() });
@@ -241,9 +199,9 @@ fn a_share_lowered_by_hand_comes_back_stage_by_stage() {
 fn a_stage_that_the_policy_has_lost_keeps_the_last_ones_gates() {
     let mut world = World::quiet(2);
     world.policy.stages.truncate(2);
-    world.state.entered_on = date(2026, 3, 8);
+    world.facts.state.entered_on = date(2026, 3, 8);
     let share = Share::try_from(0.5).unwrap();
-    let decision = decide(&Situation { share, control_share: share, ..world.situation() });
+    let decision = world.decide_on(&Facts { share, control_share: share, ..world.facts.clone() });
     assert!(matches!(decision.reasons[0], Reason::TooSoon { days: 2, needed: 5, .. }), "{decision:?}");
 }
 
@@ -251,20 +209,8 @@ fn a_stage_that_the_policy_has_lost_keeps_the_last_ones_gates() {
 fn control_keeps_the_first_stages_share() {
     let world = World::quiet(1);
     let situation_share = |control_share: f64| {
-        let assessment = &world.assessment;
-        decide(&Situation {
-            experiment: &world.experiment,
-            policy: &world.policy,
-            candidates: 2,
-            state: &world.state,
-            share: Share::try_from(0.25).unwrap(),
-            control_share: Share::try_from(control_share).unwrap(),
-            assessment,
-            look: &world.look,
-            faults: &[],
-            max_multiple_exposure: 0.001,
-            as_of: date(2026, 3, 10),
-        })
+        let control_share = Share::try_from(control_share).unwrap();
+        world.decide_on(&Facts { candidates: 2, control_share, ..world.facts.clone() })
     };
     assert!(matches!(situation_share(0.25).reasons[0], Reason::NoRoom { .. }));
     assert!(matches!(situation_share(0.35).outcome, Outcome::Ramp { .. }));

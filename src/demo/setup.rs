@@ -170,6 +170,7 @@ pub(super) async fn pooled_and_stratified(
         metrics: &config.metrics,
         cohorts: &cohorts,
         epochs: &[],
+        since: None,
         as_of: end,
     });
     let stratified = assessment.guardrails.first().and_then(|reading| reading.effect);

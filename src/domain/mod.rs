@@ -2,21 +2,28 @@
 //!
 //! Nothing here reads a clock, a file or a server. A number with a meaning is a type that was checked once, at the border.
 
+mod amendment;
 mod cohort;
 mod experiment;
+mod freeze;
 mod metric;
 mod numbers;
+mod operator;
 mod policy;
 mod rollout;
 mod share;
 mod variant_config;
 
+pub use amendment::{Amendment, Rules};
 pub use cohort::{CohortRequest, Epoch, EpochSpan, exposure_spans};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
+pub use freeze::{Freeze, Frozen, Window};
 pub use metric::{Direction, Field, FieldRoot, Measure, Metric, MetricForm, Value};
 pub use numbers::{Alpha, Margin, OutOfRange};
+pub use operator::{Act, ActKind, ManualHold, Said, Wish};
 pub use policy::{
-    Alphas, Bound, ExistingUnits, Guardrail, Policy, Require, Stage, Success, SuccessMetric, SuccessTest,
+    AfterDeadline, Alphas, Approval, Bound, Confirmation, ExistingUnits, Guardrail, Mode, OnHarm, Policy, Require,
+    Stage, Success, SuccessMetric, SuccessTest,
 };
 pub use rollout::{RolloutState, RolloutStatus};
 pub use share::{Share, ShareError};

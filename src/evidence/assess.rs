@@ -1,7 +1,9 @@
 //! All stored cohorts of one candidate → what they show: a reading per metric, the harm evidence, the split.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use super::cohort::Cohort;
 use super::look::{PromotionLook, promotion_bounds, promotion_look, seen_by_looks};
 use super::reading::{Judged, Reading};
 use super::split::SplitReading;
-use crate::domain::{Bound, Direction, Epoch, Metric, Policy, Require, SuccessTest, VariantId};
+use crate::domain::{Bound, Direction, Epoch, Metric, OnHarm, Policy, Require, SuccessTest, VariantId};
 use crate::stats::{Moments, Stratum, average_e, closure, merge_small};
 
 /// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
@@ -34,6 +36,8 @@ pub struct Comparison<'a> {
     pub epochs: &'a [Epoch],
     /// The night.
     pub as_of: Date,
+    /// The first day whose units count, where the rules were changed on the way and the evidence begins anew.
+    pub since: Option<Date>,
 }
 
 /// What the evidence shows of one candidate.
@@ -115,6 +119,13 @@ impl Standards {
 
 /// Judges a candidate on the closed cohorts. Pure: the same cohorts give the same bytes.
 pub fn assess(comparison: &Comparison<'_>) -> Assessment {
+    // The split of units has nothing to do with the rules that were changed, so all cohorts tell of it.
+    let everything = comparison.cohorts;
+    let counting: Cow<'_, [Cohort]> = match comparison.since {
+        Some(since) => everything.iter().filter(|cohort| cohort.date >= since).cloned().collect(),
+        None => Cow::Borrowed(everything),
+    };
+    let comparison = &Comparison { cohorts: &counting, ..*comparison };
     let policy = comparison.policy;
     let promotion_look = promotion_look(comparison);
     let seen = match promotion_look {
@@ -144,13 +155,13 @@ pub fn assess(comparison: &Comparison<'_>) -> Assessment {
     let units: u64 = ours().map(|cohort| cohort.health.units).sum();
     let multiple: u64 = ours().map(|cohort| cohort.health.multiple_exposed).sum();
     let mut assessment = Assessment {
-        evidence_through: comparison.cohorts.iter().map(|cohort| cohort.date).max(),
+        evidence_through: everything.iter().map(|cohort| cohort.date).max(),
         control_units: least_units(comparison, comparison.control, names()),
         candidate_units: least_units(comparison, comparison.candidate, names()),
         log_e_rollback: 0.0,
         promotion_look,
         split: SplitReading::judge(
-            &one_per_cohort(comparison.cohorts),
+            &one_per_cohort(everything),
             comparison.epochs,
             comparison.control,
             comparison.candidate,
@@ -162,25 +173,50 @@ pub fn assess(comparison: &Comparison<'_>) -> Assessment {
         guardrails,
         success,
     };
-    assessment.weigh();
+    assessment.weigh(policy);
     assessment
 }
 
+/// The cohorts that had closed by the night `as_of`: their window had ended.
+pub fn closed_by(cohorts: &[Cohort], metrics: &BTreeMap<String, Metric>, as_of: Date) -> Vec<Cohort> {
+    let window = |cohort: &Cohort| {
+        cohort.moments.keys().filter_map(|name| metrics.get(name)).map(|metric| metric.window_days).max().unwrap_or(1)
+    };
+    let closed = |cohort: &&Cohort| cohort.date.saturating_add(i64::from(window(cohort)).days()) <= as_of;
+    cohorts.iter().filter(closed).cloned().collect()
+}
+
 impl Assessment {
-    /// Averages the guardrails' e-values of harm, and adjusts each for their number.
-    pub fn weigh(&mut self) {
+    /// Averages the e-values of harm of the guardrails that a rollback answers to, and adjusts each for their number.
+    /// The others are adjusted for the number of all guardrails, for readers alone.
+    pub fn weigh(&mut self, policy: &Policy) {
         let log_es: Vec<f64> = self.guardrails.iter().map(|reading| reading.log_e_harm).collect();
         for (reading, log_e) in self.guardrails.iter_mut().zip(closure::closure_adjusted(&log_es)) {
             reading.log_e_adjusted = log_e;
         }
+        if policy.guardrails.iter().all(|guardrail| guardrail.on_harm == OnHarm::Rollback) {
+            self.log_e_rollback = average_e(&log_es);
+            return;
+        }
+        let (places, log_es): (Vec<usize>, Vec<f64>) = self
+            .guardrails
+            .iter()
+            .enumerate()
+            .filter(|(_, reading)| policy.on_harm(&reading.metric) == OnHarm::Rollback)
+            .map(|(place, reading)| (place, reading.log_e_harm))
+            .unzip();
+        for (place, log_e) in places.into_iter().zip(closure::closure_adjusted(&log_es)) {
+            self.guardrails[place].log_e_adjusted = log_e;
+        }
         self.log_e_rollback = average_e(&log_es);
     }
 
-    /// What promotion wants shown of the success metrics, paired with their readings.
-    pub fn success_shown(&self, policy: &Policy) -> bool {
+    /// What promotion wants shown of the success metrics, paired with their readings. `lenient` takes "no worse by the
+    /// margin" for an answer where "better" was wanted.
+    pub fn success_shown(&self, policy: &Policy, lenient: bool) -> bool {
         let mut shown = policy.success.metrics.iter().zip(&self.success).map(|(wanted, reading)| match wanted.test {
-            SuccessTest::Superior => reading.verdict == super::Verdict::Better,
-            SuccessTest::NonInferior => reading.verdict.is_safe(),
+            SuccessTest::Superior if !lenient => reading.verdict == super::Verdict::Better,
+            SuccessTest::Superior | SuccessTest::NonInferior => reading.verdict.is_safe(),
         });
         match policy.success.require {
             Require::All => shown.all(|yes| yes),

@@ -105,8 +105,10 @@ pub(super) fn seen_by_looks(comparison: &Comparison<'_>, look: u32) -> Vec<f64> 
     looks.collect()
 }
 
+/// The experiment's first day, or the day on which its evidence began anew.
 fn first_day(comparison: &Comparison<'_>) -> Option<Date> {
-    comparison.epochs.first().map(|epoch| epoch.started_at.to_zoned(TimeZone::UTC).date())
+    let began = comparison.epochs.first().map(|epoch| epoch.started_at.to_zoned(TimeZone::UTC).date());
+    began.max(comparison.since)
 }
 
 /// The night of that date, 1 for the experiment's first day.

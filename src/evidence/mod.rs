@@ -8,15 +8,19 @@ mod cohort;
 mod frame;
 mod health;
 mod look;
+mod outlook;
 mod reading;
+mod silence;
 mod split;
 
-pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess};
+pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, closed_by};
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};
 pub use look::{PromotionLook, promotion_bounds};
+pub use outlook::{Outlook, nights_after};
 pub use reading::{Judged, Reading, Scale, Seen, Verdict};
+pub use silence::{Vanished, vanished};
 pub use split::SplitReading;
 
 // Parts of a reading, so that whoever reads one needs no word of statistics.

@@ -121,9 +121,19 @@ pub struct Reading {
 }
 
 /// The effect size that a test against an absolute limit is tuned to, relative to the limit.
-const LIMIT_TAU: f64 = 0.1;
+pub(super) const LIMIT_TAU: f64 = 0.1;
 
 impl Reading {
+    /// The worst harm that is not ruled out, relative to control or to the limit, positive is worse; `None` before the
+    /// first look.
+    pub fn worst_harm(&self) -> Option<f64> {
+        let interval = self.interval?;
+        Some(match self.direction {
+            Direction::Increase => -interval.low,
+            Direction::Decrease => interval.high,
+        })
+    }
+
     /// The harm in the point estimate relative to control or to the limit, positive is worse; `None` where unknown.
     pub fn estimated_harm(&self) -> Option<f64> {
         let effect = self.effect?;

@@ -58,6 +58,14 @@ pub enum NightError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The rules of a decision are not stored.
+    #[error("the rules {digest} of decision {decision} are not in rampkeeper.rules; the ledger has lost something")]
+    RulesLost {
+        /// The decision.
+        decision: Uuid,
+        /// The rules' digest.
+        digest: String,
+    },
     /// The report's page could not be written.
     #[error("could not write the report {path}")]
     Page {
@@ -79,6 +87,7 @@ impl NightError {
             | NightError::TooOld { .. }
             | NightError::Outage { .. }
             | NightError::Report { .. }
+            | NightError::RulesLost { .. }
             | NightError::Page { .. } => true,
         }
     }

@@ -1,10 +1,13 @@
 //! The pure middle of a night for one experiment: assess every candidate, decide, plan.
 
+mod faults;
+mod state;
+
 use std::collections::BTreeMap;
 
-use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -12,16 +15,31 @@ use uuid::Uuid;
 use super::collect::Collected;
 use crate::config::Config;
 use crate::control::ExperimentRecord;
-use crate::decide::{Decision, Look, Outcome, Reason, Situation, decide, promote_at_most_one};
-use crate::domain::{Epoch, ExperimentId, Policy, RolloutState, RolloutStatus, Share, Variant, VariantId};
-use crate::evidence::{Assessment, Comparison, assess};
+use crate::decide::{
+    AdviceOnly, Decision, Facts, Forecast, Look, Outcome, Reason, Situation, decide, forecast, promote_at_most_one,
+    promotion_is_shown,
+};
+use crate::domain::{
+    Amendment, ExperimentId, Freeze, Mode, Policy, RolloutState, RolloutStatus, Rules, Share, Variant, VariantId, Wish,
+};
+use crate::evidence::{Assessment, Comparison, Vanished, assess, closed_by, vanished};
 use crate::plan::{Plan, Versions, is_retired, plan};
-use crate::report::{CandidateReport, ExperimentReport, Standing};
+use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
+use faults::{own_faults, shared_faults};
+use state::{outside_epoch, state_of};
 
 /// One experiment, judged.
 pub(super) struct Judged {
+    pub(super) control: VariantId,
     pub(super) candidates: Vec<JudgedCandidate>,
     pub(super) plan: Plan,
+    /// What it was judged by.
+    pub(super) rules: Rules,
+    /// How that differs from the last night's.
+    pub(super) amendment: Option<Amendment>,
+    /// The first day whose units count, where the rules were changed on the way.
+    pub(super) since: Option<Date>,
+    pub(super) restatement: Option<Restatement>,
     /// SHA-256 of everything that the decisions were made from, the rollout state apart.
     pub(super) inputs_digest: String,
     stages: usize,
@@ -38,54 +56,85 @@ pub(super) struct JudgedCandidate {
     pub(super) state_is_new: bool,
     pub(super) revision: i64,
     pub(super) assessment: Assessment,
+    pub(super) facts: Facts,
     pub(super) decision: Decision,
+    pub(super) forecast: Option<Forecast>,
+}
+
+/// What an experiment is judged from, beside its record.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) config: &'a Config,
+    pub(super) versions: &'a Versions,
+    pub(super) collected: &'a Collected,
+    /// The day that the evidence speaks about.
+    pub(super) as_of: Date,
+    /// When the job would act.
+    pub(super) now: Timestamp,
+    /// The only candidates to judge: those that somebody takes off at once. All of them if false.
+    pub(super) by_hand_only: bool,
 }
 
 /// Judges one experiment. Pure: the same record and cohorts give the same result.
-pub(super) fn judge(
-    config: &Config,
-    record: &ExperimentRecord,
-    versions: &Versions,
-    collected: &Collected,
-    as_of: Date,
-) -> Judged {
+pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
+    let Case { config, versions, collected, as_of, now, .. } = *case;
     let experiment = &record.experiment;
     let policy = config.policies.of(&experiment.name);
+    let rules = Rules::new(policy, &config.metrics);
+    let amendment = record.rules.as_ref().and_then(|stored| rules.amend(&stored.rules));
+    let since = match &amendment {
+        // Whoever changed the rules may have seen everything up to tonight.
+        Some(amendment) if amendment.restarts => Some(as_of.saturating_add(1.days())),
+        _ => record.rules.as_ref().and_then(|stored| stored.evidence_from),
+    };
     let control = experiment.variant(&policy.control);
+    // Without a control nothing can be compared; the readings then say that there are no data.
+    let control_id = control.map_or(VariantId(Uuid::nil()), |c| c.id);
     let arms = candidates_of(record, policy);
     let shared = shared_faults(record, policy);
-    let max_multiple_exposure = config.settings.evidence.max_multiple_exposure.unwrap_or(0.001);
+    let comparison = Comparison {
+        control: control_id,
+        candidate: control_id,
+        candidates: arms.len(),
+        policy,
+        metrics: &config.metrics,
+        cohorts: &collected.cohorts,
+        epochs: &record.epochs,
+        as_of,
+        since,
+    };
+    let frozen = Freeze::first_at(&policy.freezes, now);
+    let today = now.to_zoned(TimeZone::UTC).date();
     let mut control_share = control.map_or(Share::NONE, |c| c.allocation);
     let mut candidates = Vec::new();
     let mut all_faults = shared.clone();
     for candidate in arms.iter().filter(|v| is_open(record, v.id)) {
         let (state, state_is_new) = state_of(record, policy, candidate, as_of);
-        let assessment = assess(&Comparison {
-            // Without a control nothing can be compared; the readings then say that there are no data.
-            control: control.map_or(VariantId(Uuid::nil()), |c| c.id),
-            candidate: candidate.id,
-            candidates: arms.len(),
-            policy,
-            metrics: &config.metrics,
-            cohorts: &collected.cohorts,
-            epochs: &record.epochs,
-            as_of,
-        });
+        let wish = Wish::of(&record.acts, &state, today);
+        if case.by_hand_only && wish.rollback.is_none() {
+            continue;
+        }
+        let comparison = Comparison { candidate: candidate.id, ..comparison };
+        let assessment = assess(&comparison);
         let own = own_faults(candidate, versions);
-        let faults: Vec<String> = shared.iter().chain(&own).cloned().collect();
-        let decision = decide(&Situation {
-            experiment,
-            policy,
+        let facts = Facts {
+            status: experiment.status,
             candidates: arms.len(),
-            state: &state,
             share: candidate.allocation,
             control_share,
-            assessment: &assessment,
-            look: &collected.look,
-            faults: &faults,
-            max_multiple_exposure,
+            look: collected.look.clone(),
+            faults: shared.iter().chain(&own).cloned().collect(),
+            max_multiple_exposure: config.max_multiple_exposure(),
             as_of,
-        });
+            frozen: frozen.clone(),
+            wish,
+            advice_only: advice_only(config, policy),
+            changed_on: changed_on(record),
+            vanished: silence(&comparison, record, candidate),
+            shown_before: shown_before(&comparison),
+            state: state.clone(),
+        };
+        let decision = decide(&Situation { policy, assessment: &assessment, facts: &facts });
         if let Outcome::Ramp { to, .. } = decision.outcome {
             // What one sibling takes tonight is not there for the next.
             control_share = control_share.saturating_sub(to.saturating_sub(candidate.allocation));
@@ -95,10 +144,12 @@ pub(super) fn judge(
         candidates.push(JudgedCandidate {
             name: candidate.name.clone(),
             share: candidate.allocation,
+            forecast: forecast(&comparison, &assessment, &facts, &decision),
             state,
             state_is_new,
             revision: before.map_or(0, |last| last.revision + 1),
             assessment,
+            facts,
             decision,
         });
     }
@@ -107,11 +158,74 @@ pub(super) fn judge(
     promote_at_most_one(&mut judgements);
     let decided: Vec<_> = candidates.iter().map(|c| (&c.state, &c.decision)).collect();
     let plan = plan(experiment, policy, versions, &decided, as_of);
-    let directions: Vec<_> = config.metrics.values().map(|metric| (&metric.name, metric.direction)).collect();
-    let rules = json!([policy, directions, arms.len(), max_multiple_exposure]);
-    let inputs_digest = inputs_digest(record, &rules, collected, &all_faults);
+    let told: Vec<_> = record.acts.iter().map(|act| act.id).collect();
+    let held: Vec<_> = candidates.iter().map(|c| &c.facts.wish.hold).collect();
+    let frozen = frozen.map(|frozen| frozen.name);
+    let given = json!([
+        rules.digest(),
+        since,
+        arms.len(),
+        config.max_multiple_exposure(),
+        advice_only(config, policy),
+        frozen,
+        told,
+        held
+    ]);
+    let inputs_digest = inputs_digest(record, &given, collected, &all_faults);
     let outside_change = outside_epoch(record).is_some();
-    Judged { candidates, plan, inputs_digest, stages: policy.stages.len(), outside_change }
+    Judged {
+        control: control_id,
+        candidates,
+        plan,
+        rules,
+        amendment,
+        since,
+        restatement: collected.restatement.clone(),
+        inputs_digest,
+        stages: policy.stages.len(),
+        outside_change,
+    }
+}
+
+fn advice_only(config: &Config, policy: &Policy) -> Option<AdviceOnly> {
+    match policy.mode {
+        _ if config.policies.kill_switch => Some(AdviceOnly::KillSwitch),
+        Mode::Advise => Some(AdviceOnly::Mode),
+        Mode::Act => None,
+    }
+}
+
+/// When the experiment's allocations were last changed, after its beginning.
+fn changed_on(record: &ExperimentRecord) -> Option<Date> {
+    let last = record.epochs.last().filter(|epoch| epoch.number > 0)?;
+    Some(last.started_at.to_zoned(TimeZone::UTC).date())
+}
+
+/// Guardrails whose data stopped coming; a candidate without a share brings none.
+fn silence(comparison: &Comparison<'_>, record: &ExperimentRecord, candidate: &Variant) -> Vec<Vanished> {
+    let (policy, epoch) = (comparison.policy, record.epochs.last());
+    let Some(epoch) = epoch.filter(|_| candidate.allocation > Share::NONE) else { return Vec::new() };
+    let begin = epoch.started_at.to_zoned(TimeZone::UTC).date();
+    vanished(
+        comparison.cohorts,
+        (comparison.control, comparison.candidate),
+        comparison.metrics,
+        policy.guardrails.iter().map(|guardrail| guardrail.metric.as_str()),
+        (begin, comparison.as_of),
+        policy.page_after_nights,
+    )
+}
+
+/// On how many of the nights before tonight promotion was shown, among those that confirmation looks at.
+fn shown_before(comparison: &Comparison<'_>) -> u32 {
+    let Some(confirmation) = comparison.policy.confirmation else { return 0 };
+    let shown = (1..confirmation.of).filter(|back| {
+        let as_of = comparison.as_of.saturating_sub(i64::from(*back).days());
+        let cohorts = closed_by(comparison.cohorts, comparison.metrics, as_of);
+        let assessment = assess(&Comparison { as_of, cohorts: &cohorts, ..*comparison });
+        promotion_is_shown(comparison.policy, &assessment, comparison.candidates)
+    });
+    u32::try_from(shown.count()).unwrap_or(u32::MAX)
 }
 
 /// The variants that are, or were, judged against control: they share the error rates.
@@ -129,85 +243,6 @@ fn candidates_of<'a>(record: &'a ExperimentRecord, policy: &Policy) -> Vec<&'a V
 fn is_open(record: &ExperimentRecord, candidate: VariantId) -> bool {
     let state = record.rollouts.iter().find(|r| r.candidate == candidate);
     state.is_none_or(|state| state.status == RolloutStatus::Ramping)
-}
-
-/// The stored state, or a new one: a candidate seen for the first time entered its stage with the present epoch, and one
-/// whose share somebody changed by hand begins again at the stage of that share. Says whether it is new.
-fn state_of(record: &ExperimentRecord, policy: &Policy, candidate: &Variant, as_of: Date) -> (RolloutState, bool) {
-    let Some(stored) = record.rollouts.iter().find(|r| r.candidate == candidate.id) else {
-        let state = RolloutState {
-            experiment: record.experiment.id,
-            candidate: candidate.id,
-            status: RolloutStatus::Ramping,
-            stage: policy.stage_of(candidate.allocation),
-            entered_on: first_full_day(record).saturating_sub(1.days()),
-            version: 0,
-        };
-        return (state, true);
-    };
-    let share_in =
-        |epoch: &Epoch| epoch.allocations.iter().find(|(id, _)| *id == candidate.id).map(|(_, share)| *share);
-    let before = outside_epoch(record).and_then(|index| record.epochs.get(index.checked_sub(1)?)).and_then(share_in);
-    match before {
-        Some(before) if before != candidate.allocation => {
-            let stage = policy.stage_of(candidate.allocation);
-            (RolloutState { stage, entered_on: as_of, ..stored.clone() }, true)
-        }
-        _ => (stored.clone(), false),
-    }
-}
-
-/// The first day that the present epoch fills from its beginning.
-fn first_full_day(record: &ExperimentRecord) -> Date {
-    let began = record.epochs.last().map_or(record.created_at, |epoch| epoch.started_at).to_zoned(TimeZone::UTC);
-    let at_midnight = began.time() == jiff::civil::Time::midnight();
-    if at_midnight { began.date() } else { began.date().saturating_add(1.days()) }
-}
-
-/// The first epoch that somebody else began after the last decision, by its place in the list.
-fn outside_epoch(record: &ExperimentRecord) -> Option<usize> {
-    let decided = record.last_decisions.values().map(|last| last.decided_at).max();
-    record.epochs.iter().position(|epoch| epoch.outside && decided.is_none_or(|at| epoch.started_at > at))
-}
-
-/// Faults of the experiment that concern every candidate.
-fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> {
-    let experiment = &record.experiment;
-    let mut faults = record.faults.clone();
-    match experiment.variant(&policy.control) {
-        None => {
-            let names: Vec<&str> = experiment.variants.iter().map(|v| v.name.as_str()).collect();
-            let control = &policy.control;
-            faults.push(format!(
-                "there is no variant named {control:?} to compare with (there are: {}); name the control in the promotion file",
-                names.join(", ")
-            ));
-        }
-        Some(control) => {
-            if let Err(error) = &control.config {
-                faults.push(format!("variant {}: {error}", control.name));
-            }
-        }
-    }
-    let sum = experiment.allocated_ten_thousandths();
-    if sum != 10_000 {
-        let sum = f64::from(sum) / 10_000.0;
-        faults.push(format!("the allocations sum to {sum}, not to 1; mend exp.variants.allocation"));
-    }
-    faults
-}
-
-/// Faults of one candidate.
-fn own_faults(candidate: &Variant, versions: &Versions) -> Vec<String> {
-    match &candidate.config {
-        Err(error) => vec![format!("variant {}: {error}", candidate.name)],
-        Ok(config) => {
-            let missing = config.policy_version_id().filter(|id| !versions.contains_key(id));
-            let told = missing
-                .map(|id| format!("variant {}: policy version {id} is not in exp.policy_versions", candidate.name));
-            told.into_iter().collect()
-        }
-    }
 }
 
 /// The digest of what was decided from. The rollout state is left out: it changes by the decision itself, and a repeated
@@ -247,6 +282,7 @@ impl Judged {
             stage: (c.state.stage + 1, self.stages),
             decision: c.decision.clone(),
             assessment: c.assessment.clone(),
+            forecast: c.forecast.clone(),
         });
         ExperimentReport {
             name: record.experiment.name.clone(),
@@ -256,6 +292,10 @@ impl Judged {
             allocations: if decided { self.plan.allocations.clone() } else { Vec::new() },
             steps: if decided { self.plan.steps.iter().map(|s| s.step.to_string()).collect() } else { Vec::new() },
             outside_change: self.outside_change,
+            amendment: self.amendment.clone(),
+            restatement: self.restatement.clone().filter(|_| decided),
+            evidence_from: self.since,
+            owners: self.rules.policy.owners.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::decide::Reason;
-use crate::domain::{Alpha, Alphas, ExperimentId, ExperimentStatus, Require, Stage, Success, VariantConfig};
+use crate::domain::{ExperimentId, ExperimentStatus, VariantConfig};
 
 fn id(n: u128) -> VariantId {
     VariantId(Uuid::from_u128(n))
@@ -29,21 +29,7 @@ fn experiment(shares: &[(&str, u16)]) -> Experiment {
 }
 
 fn policy() -> Policy {
-    let alpha = |a| Alpha::try_from(a).unwrap();
-    let stage = |parts| Stage { allocation: Share::from_ten_thousandths(parts).unwrap(), min_days: 1, min_units: 1000 };
-    Policy {
-        control: "control".into(),
-        stages: vec![stage(1000), stage(2500), stage(5000)],
-        guardrails: vec![],
-        success: Success { require: Require::All, metrics: vec![] },
-        alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
-        materiality: 0.5,
-        max_nights: None,
-        on_rollback: ExistingUnits::Move,
-        on_promote: ExistingUnits::Move,
-        srm_blocks_rollback: false,
-        complete_on_promote: true,
-    }
+    Policy::standard()
 }
 
 fn versions() -> Versions {

@@ -1,12 +1,14 @@
 //! What happened in one night, as data.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::decide::{Decision, Outcome};
-use crate::domain::Share;
+use crate::decide::{Decision, Forecast, Outcome};
+use crate::domain::{Amendment, Share};
 use crate::evidence::Assessment;
 use crate::plan::Reallocation;
 
@@ -62,6 +64,56 @@ pub struct ExperimentReport {
     pub steps: Vec<String>,
     /// That somebody else changed the split, if so.
     pub outside_change: bool,
+    /// How the rules differ from those of the night before, if they do.
+    #[serde(default)]
+    pub amendment: Option<Amendment>,
+    /// Data that were restated after they had been decided from, if there are.
+    #[serde(default)]
+    pub restatement: Option<Restatement>,
+    /// The first day whose units count, where the rules were changed on the way.
+    #[serde(default)]
+    pub evidence_from: Option<Date>,
+    /// Who answers for it, as mail addresses.
+    #[serde(default)]
+    pub owners: Vec<String>,
+}
+
+/// Data that changed after they had been decided from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restatement {
+    /// The days, each with its count of events then and now.
+    pub days: Vec<String>,
+    /// How many cohorts differ.
+    pub cohorts: usize,
+    /// What the last decisions would have been.
+    pub would_have_been: Vec<WouldHaveBeen>,
+}
+
+/// A decision, and what it would have been on the restated data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WouldHaveBeen {
+    /// The candidate.
+    pub candidate: String,
+    /// The decision.
+    pub decision: Uuid,
+    /// What was decided.
+    pub was: Outcome,
+    /// What would have been.
+    pub would_be: Outcome,
+}
+
+impl fmt::Display for Restatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "restated since they were decided from: {} ({} cohorts differ)", self.days.join(", "), self.cohorts)?;
+        for one in &self.would_have_been {
+            let (candidate, was, would_be) = (&one.candidate, one.was.word(), one.would_be.word());
+            match one.was == one.would_be {
+                true => write!(f, "; {candidate}: the last decision, {was}, would have been the same")?,
+                false => write!(f, "; {candidate}: the last decision was {was} and would have been {would_be}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One candidate's night.
@@ -81,6 +133,36 @@ pub struct CandidateReport {
     pub decision: Decision,
     /// What the evidence shows.
     pub assessment: Assessment,
+    /// When it would go on, if it is held.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
+}
+
+impl ExperimentReport {
+    /// What else readers must know of it, as sentences.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.outside_change {
+            notes.push("somebody else changed the split; a new allocation epoch began".to_owned());
+        }
+        if let Some(amendment) = &self.amendment {
+            let after = match (amendment.restarts, self.evidence_from) {
+                (true, Some(from)) => format!("the evidence begins anew with the units of {from}"),
+                _ => "the evidence goes on".to_owned(),
+            };
+            notes.push(format!("the rules were changed, and {after}: {}", amendment.changes.join("; ")));
+        } else if let Some(from) = self.evidence_from {
+            notes.push(format!("the rules were changed on the way: only units from {from} on count"));
+        }
+        notes.extend(self.restatement.iter().map(Restatement::to_string));
+        notes
+    }
+
+    /// Whether somebody must do something about it.
+    pub fn needs_somebody(&self) -> bool {
+        let stuck = |c: &CandidateReport| matches!(c.forecast, Some(Forecast::Unreachable { .. }));
+        self.faulty || self.candidates.iter().any(|c| c.decision.needs_somebody() || stuck(c))
+    }
 }
 
 impl NightReport {

@@ -37,6 +37,7 @@ fn candidate(name: &str, outcome: Outcome) -> CandidateReport {
     let guardrail = reading(Verdict::Breach);
     let finding = Finding::from(&guardrail);
     CandidateReport {
+        forecast: None,
         name: name.into(),
         decision_id: Some(Uuid::from_u128(7)),
         revision: 0,
@@ -82,6 +83,10 @@ fn rolled_back(name: &str) -> ExperimentReport {
         to: share(to),
     };
     ExperimentReport {
+        amendment: None,
+        restatement: None,
+        evidence_from: None,
+        owners: vec![],
         name: name.into(),
         standing: Standing::Decided,
         faulty: false,

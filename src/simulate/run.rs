@@ -8,7 +8,7 @@ use super::draw;
 use super::tally::Tally;
 use super::trial::{CANDIDATE, CONTROL, Model, Trial};
 use super::world::{Counts, Ramp};
-use crate::decide::{Look, Outcome, Situation, decide};
+use crate::decide::{Facts, Look, Outcome, Situation, decide};
 use crate::domain::{RolloutState, RolloutStatus, Share};
 use crate::evidence::{
     Assessment, Cohort, CohortHealth, DayState, Judged, MIN_STRATUM_UNITS, PromotionLook, Reading, Seen, SplitReading,
@@ -222,7 +222,7 @@ impl<'a> Runner<'a> {
         }
         assessment.control_units = metrics.iter().map(|m| m.units.0).min().unwrap_or(0);
         assessment.candidate_units = metrics.iter().map(|m| m.units.1).min().unwrap_or(0);
-        assessment.weigh();
+        assessment.weigh(&self.trial.policy);
         // With counts as planned the split is the plan.
         assessment.split = match trial.counts {
             Counts::Planned => None,
@@ -285,20 +285,12 @@ impl<'a> Runner<'a> {
         let as_of: Date = self.trial.dates[night as usize];
         let look = if late { Look::Stale { date: as_of, state: DayState::Missing } } else { Look::Fresh };
         let share = self.share();
-        decide(&Situation {
-            experiment: &self.trial.experiment,
-            policy: &self.trial.policy,
-            candidates: 1,
-            state: &self.state,
-            share,
-            control_share: Share::ALL.saturating_sub(share),
-            assessment: &self.assessment,
-            look: &look,
-            faults: &[],
+        let facts = Facts {
+            look,
             max_multiple_exposure: 1.0,
-            as_of,
-        })
-        .outcome
+            ..Facts::plain(self.state.clone(), share, Share::ALL.saturating_sub(share), as_of)
+        };
+        decide(&Situation { policy: &self.trial.policy, assessment: &self.assessment, facts: &facts }).outcome
     }
 
     fn count(&self, fate: &Fate, tally: &mut Tally) {

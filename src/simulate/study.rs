@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 use super::tally::{Rate, Tally};
 use super::trial::Trial;
 use super::world::{Base, Counts, DEFAULT, Effects, MetricTruth, Ramp, Scenario, Shape, World};
-use crate::domain::{
-    Alpha, Alphas, Bound, ExistingUnits, Guardrail, Margin, OutOfRange, Policy, Require, Share, Stage, Success,
-};
+use crate::domain::{Alpha, Bound, Guardrail, Margin, OutOfRange, Policy, Stage};
 
 /// Some cells with one question.
 #[derive(Clone, Debug)]
@@ -204,21 +202,13 @@ struct Parts {
 
 impl Parts {
     fn new() -> Result<Parts, OutOfRange> {
-        let alpha = Alpha::try_from;
-        let stage = |parts, min_days| Stage { allocation: tenths(parts), min_days, min_units: 2 };
+        let stages = Policy::standard().stages.into_iter().map(|stage| Stage { min_units: 2, ..stage }).collect();
         let margin = Bound::Margin(Margin::try_from(0.05)?);
         let policy = Policy {
-            control: "control".into(),
-            stages: vec![stage(1000, 3), stage(2500, 5), stage(5000, 7)],
-            guardrails: (1..=8).map(|n| Guardrail { metric: format!("g{n}"), bound: margin }).collect(),
-            success: Success { require: Require::All, metrics: Vec::new() },
-            alphas: Alphas { rollback: alpha(0.05)?, promotion: alpha(0.05)?, warn: alpha(0.2)?, srm: alpha(0.001)? },
-            materiality: 0.5,
+            stages,
+            guardrails: (1..=8).map(|n| Guardrail::new(format!("g{n}"), margin)).collect(),
             max_nights: Some(30),
-            on_rollback: ExistingUnits::Move,
-            on_promote: ExistingUnits::Move,
-            srm_blocks_rollback: false,
-            complete_on_promote: true,
+            ..Policy::standard()
         };
         let world = World {
             units_per_day: Vec::new(),
@@ -265,10 +255,6 @@ impl Parts {
         self.policy.alphas.rollback = Alpha::try_from(1e-300)?;
         Ok(self)
     }
-}
-
-fn tenths(parts: u16) -> Share {
-    Share::from_ten_thousandths(parts).unwrap_or(Share::ALL)
 }
 
 fn one_guardrail(effect: f64) -> Effects {

@@ -10,6 +10,7 @@ mod fixture;
 mod instants;
 mod lake;
 mod needs;
+mod none;
 mod postgres;
 mod sql;
 
@@ -22,6 +23,7 @@ use crate::domain::CohortRequest;
 
 pub use error::WarehouseError;
 pub use lake::LakeWarehouse;
+pub use none::NoWarehouse;
 pub use postgres::{PostgresSettings, PostgresWarehouse};
 
 /// A place that holds events and assignments and can sum over them.

@@ -618,7 +618,7 @@ async fn an_allocation_changed_by_hand_begins_an_epoch_and_is_told() {
         .await;
     let report = world.night(day(2), 0).await;
     assert_eq!(of(&report, "steady")["outside_change"], true);
-    let sentence = "Somebody else changed the split";
+    let sentence = "somebody else changed the split";
     assert!(world.page(day(2)).contains(sentence));
     assert!(world.mails().iter().any(|mail| mail.contains(sentence)));
     let epochs = "SELECT group_concat(number || ' ' || opened_by, ', ') FROM
@@ -654,7 +654,7 @@ async fn a_change_by_hand_is_told_even_if_the_night_is_run_again_first() {
     world.night(day(1), 0).await;
     world.live(day(2)).await;
     world.night(day(2), 0).await;
-    let sentence = "Somebody else changed the split";
+    let sentence = "somebody else changed the split";
     assert!(world.mails().iter().any(|mail| mail.contains(sentence)), "no mail tells the change");
 }
 

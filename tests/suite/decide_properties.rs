@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
-use rampkeeper::decide::{Decision, Look, Outcome, Situation, decide, promote_at_most_one};
+use rampkeeper::decide::{Decision, Facts, Look, Outcome, Situation, decide, promote_at_most_one};
 use rampkeeper::domain::{
-    Alpha, Alphas, Bound, Direction, Epoch, ExistingUnits, Experiment, ExperimentId, ExperimentStatus, Guardrail,
-    Margin, Measure, Metric, MetricForm, Policy, Require, RolloutState, RolloutStatus, Share, Stage, Success, Value,
-    Variant, VariantConfig, VariantId,
+    Bound, Direction, Epoch, Experiment, ExperimentId, ExperimentStatus, Guardrail, Margin, Measure, Metric,
+    MetricForm, Policy, RolloutState, RolloutStatus, Share, Value, Variant, VariantConfig, VariantId,
 };
 use rampkeeper::evidence::{Assessment, Cohort, CohortHealth, Comparison, DayState, assess};
 use rampkeeper::plan::plan;
@@ -25,24 +24,10 @@ fn id(n: u128) -> VariantId {
 }
 
 fn policy(max_nights: Option<u32>) -> Policy {
-    let alpha = |a| Alpha::try_from(a).unwrap();
-    let stage =
-        |parts, min_days| Stage { allocation: Share::from_ten_thousandths(parts).unwrap(), min_days, min_units: 500 };
-    let guardrail =
-        |name: &str| Guardrail { metric: name.into(), bound: Bound::Margin(Margin::try_from(0.05).unwrap()) };
-    Policy {
-        control: "control".into(),
-        stages: vec![stage(1000, 3), stage(2500, 5), stage(5000, 7)],
-        guardrails: METRICS.map(guardrail).into(),
-        success: Success { require: Require::All, metrics: vec![] },
-        alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
-        materiality: 0.5,
-        max_nights,
-        on_rollback: ExistingUnits::Move,
-        on_promote: ExistingUnits::Move,
-        srm_blocks_rollback: false,
-        complete_on_promote: true,
-    }
+    let guardrail = |name: &str| Guardrail::new(name, Bound::Margin(Margin::try_from(0.05).unwrap()));
+    let mut policy = Policy { guardrails: METRICS.map(guardrail).into(), max_nights, ..Policy::standard() };
+    policy.stages.iter_mut().for_each(|stage| stage.min_units = 500);
+    policy
 }
 
 fn metrics() -> BTreeMap<String, Metric> {
@@ -115,6 +100,7 @@ fn cohorts(arms: usize) -> impl Strategy<Value = Vec<Cohort>> {
 
 fn assessed(policy: &Policy, experiment: &Experiment, cohorts: &[Cohort], candidate: u128) -> Assessment {
     assess(&Comparison {
+        since: None,
         control: id(0),
         candidate: id(candidate),
         candidates: experiment.variants.len() - 1,
@@ -148,19 +134,12 @@ struct Case {
 impl Case {
     fn decide(&self, look: &Look, faults: &[String]) -> Decision {
         let share = |n| self.experiment.variant_by_id(id(n)).unwrap().allocation;
-        decide(&Situation {
-            experiment: &self.experiment,
-            policy: &self.policy,
-            candidates: 1,
-            state: &self.state,
-            share: share(1),
-            control_share: share(0),
-            assessment: &self.assessment,
-            look,
-            faults,
-            max_multiple_exposure: 0.001,
-            as_of: AS_OF,
-        })
+        let facts = Facts {
+            look: look.clone(),
+            faults: faults.to_vec(),
+            ..Facts::plain(self.state.clone(), share(1), share(0), AS_OF)
+        };
+        decide(&Situation { policy: &self.policy, assessment: &self.assessment, facts: &facts })
     }
 }
 
@@ -230,10 +209,8 @@ proptest! {
         let mut decisions: Vec<Decision> = Vec::new();
         for (n, (state, assessment)) in states.iter().zip(&assessments).enumerate() {
             let share = experiment.variants[n + 1].allocation;
-            let decision = decide(&Situation {
-                experiment: &experiment, policy: &policy, candidates: 2, state, share, control_share, assessment,
-                look: &Look::Fresh, faults: &[], max_multiple_exposure: 0.001, as_of: AS_OF,
-            });
+            let facts = Facts { candidates: 2, ..Facts::plain(state.clone(), share, control_share, AS_OF) };
+            let decision = decide(&Situation { policy: &policy, assessment, facts: &facts });
             if let Outcome::Ramp { to, .. } = decision.outcome {
                 control_share = control_share.saturating_sub(to.saturating_sub(share));
             }

@@ -10,7 +10,20 @@ use tokio::process::{Child, Command};
 
 use crate::embedded::{Told, World, better, day, harmful, outcome, program, told, two_in_the_night_after};
 
-const COMMANDS: [&str; 7] = ["demo", "migrate", "plan", "run", "serve", "check", "completions"];
+const COMMANDS: [&str; 12] = [
+    "demo",
+    "migrate",
+    "plan",
+    "run",
+    "approve",
+    "reject",
+    "hold",
+    "resume",
+    "rollback",
+    "serve",
+    "check",
+    "completions",
+];
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use rampkeeper::domain::{
-    Alpha, Alphas, Bound, ExistingUnits, Guardrail, Margin, Policy, Require, Share, Stage, Success,
-};
+use rampkeeper::domain::{Bound, Guardrail, Margin, Policy};
 use rampkeeper::simulate::{
     Base, Counts, MetricTruth, Ramp, Scenario, Shape, Tally, Trial, World, operating_characteristics, simulate,
 };
@@ -62,24 +60,11 @@ fn a_broken_split_is_found_and_a_sound_one_left_alone() {
 }
 
 fn policy(guardrails: usize) -> Policy {
-    let alpha = |value| Alpha::try_from(value).unwrap();
-    let stage = |parts, min_days| {
-        let allocation = Share::from_ten_thousandths(parts).unwrap();
-        Stage { allocation, min_days, min_units: 1000 }
-    };
     let bound = Bound::Margin(Margin::try_from(0.05).unwrap());
     Policy {
-        control: "control".into(),
-        stages: vec![stage(1000, 3), stage(2500, 5), stage(5000, 7)],
-        guardrails: (1..=guardrails).map(|n| Guardrail { metric: format!("g{n}"), bound }).collect(),
-        success: Success { require: Require::All, metrics: Vec::new() },
-        alphas: Alphas { rollback: alpha(0.05), promotion: alpha(0.05), warn: alpha(0.2), srm: alpha(0.001) },
-        materiality: 0.5,
+        guardrails: (1..=guardrails).map(|n| Guardrail::new(format!("g{n}"), bound)).collect(),
         max_nights: Some(30),
-        on_rollback: ExistingUnits::Move,
-        on_promote: ExistingUnits::Move,
-        srm_blocks_rollback: false,
-        complete_on_promote: true,
+        ..Policy::standard()
     }
 }
 

@@ -1,0 +1,16 @@
+-- Decisions with what they saw, in the order in which they were made. Every condition may be left open by an empty text.
+SELECT CAST(d.id AS TEXT) AS id, d.position, CAST(d.run_id AS TEXT) AS run_id,
+       CAST(d.experiment_id AS TEXT) AS experiment_id, CAST(d.candidate_id AS TEXT) AS candidate_id,
+       coalesce(e.name, '') AS experiment, coalesce(v.name, '') AS candidate, CAST(d.as_of AS TEXT) AS as_of, d.revision,
+       CAST(d.decision AS TEXT) AS decision, d.inputs_digest, CAST(d.decided_at AS TEXT) AS decided_at,
+       d.previous_hash, d.hash, CAST(l.assessment AS TEXT) AS assessment, CAST(l.basis AS TEXT) AS basis
+FROM rampkeeper.decisions d
+JOIN rampkeeper.looks l ON l.decision_id = d.id
+LEFT JOIN exp.experiments e ON e.id = d.experiment_id
+LEFT JOIN exp.variants v ON v.id = d.candidate_id
+WHERE ($1 = '' OR CAST(d.id AS TEXT) LIKE $1 || '%')
+  AND ($2 = '' OR CAST(d.experiment_id AS TEXT) = $2)
+  AND ($3 = '' OR CAST(d.as_of AS TEXT) = $3)
+  AND d.position > $4
+ORDER BY d.position
+LIMIT $5

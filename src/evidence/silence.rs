@@ -1,0 +1,134 @@
+//! Metrics whose data stopped coming: the night goes on without them for a while, and then somebody must look.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::{ToSpan, Unit};
+use serde::{Deserialize, Serialize};
+
+use super::cohort::Cohort;
+use crate::domain::{Metric, MetricForm, VariantId};
+use crate::stats::Moments;
+
+/// A metric whose data stopped coming.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vanished {
+    /// The metric.
+    pub metric: String,
+    /// The last day with data in both arms.
+    pub last: Option<Date>,
+    /// Nights without any since.
+    pub nights: i64,
+}
+
+/// The expected sum from which on a sum of nothing is no accident: with counts, it happens once in e^30 times.
+const EXPECTED: f64 = 30.0;
+
+/// The metrics among `names` without data in one of the arms for at least `nights` nights up to `as_of`. Days before
+/// `begin`, on which the present split began, do not count.
+///
+/// No data are no unit, a denominator of nothing, or a sum of nothing over as many units as brought [`EXPECTED`] before.
+pub fn vanished<'a>(
+    cohorts: &[Cohort],
+    (control, candidate): (VariantId, VariantId),
+    metrics: &BTreeMap<String, Metric>,
+    names: impl Iterator<Item = &'a str>,
+    (begin, as_of): (Date, Date),
+    nights: u32,
+) -> Vec<Vanished> {
+    let silent = |name: &str| {
+        let metric = metrics.get(name)?;
+        let due = as_of.saturating_sub(i64::from(metric.window_days).days());
+        let mut days: BTreeMap<Date, (Moments, Moments)> = BTreeMap::new();
+        for cohort in cohorts.iter().filter(|cohort| cohort.date <= due) {
+            let Some(moments) = cohort.moments.get(name) else { continue };
+            let day = days.entry(cohort.date).or_default();
+            if cohort.variant == control {
+                day.0 = day.0.merge(moments);
+            } else if cohort.variant == candidate {
+                day.1 = day.1.merge(moments);
+            }
+        }
+        let mut usual = Moments::default();
+        let mut last = None;
+        let mut missed = 0.0;
+        for (date, (control, candidate)) in &days {
+            let both = control.merge(candidate);
+            let empty = control.n == 0 || candidate.n == 0 || no_denominator(metric, control, candidate);
+            missed += if sums_to_nothing(&both) { usual.mean_y.abs() * both.n as f64 } else { -missed };
+            if !empty && missed < EXPECTED {
+                last = Some(*date);
+            }
+            usual = usual.merge(&both);
+        }
+        let since = last.map_or(begin, |last| last.saturating_add(1.days())).max(begin);
+        let silent = since.until((Unit::Day, due)).map_or(0, |span| i64::from(span.get_days())) + 1;
+        (silent >= i64::from(nights)).then(|| Vanished { metric: name.to_owned(), last, nights: silent })
+    };
+    names.filter_map(silent).collect()
+}
+
+fn no_denominator(metric: &Metric, control: &Moments, candidate: &Moments) -> bool {
+    matches!(metric.form, MetricForm::Ratio { .. }) && (control.mean_d == 0.0 || candidate.mean_d == 0.0)
+}
+
+fn sums_to_nothing(both: &Moments) -> bool {
+    both.n > 0 && both.mean_y == 0.0 && both.m2_y == 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Direction, Measure, Value};
+    use crate::evidence::CohortHealth;
+    use jiff::civil::date;
+    use uuid::Uuid;
+
+    const CONTROL: VariantId = VariantId(Uuid::from_u128(1));
+    const CANDIDATE: VariantId = VariantId(Uuid::from_u128(2));
+
+    fn metrics() -> BTreeMap<String, Metric> {
+        let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
+        let metric =
+            Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
+        [("m".to_owned(), metric)].into()
+    }
+
+    fn day(day: i8, mean: f64, candidate_units: u64) -> [Cohort; 2] {
+        [(CONTROL, 100), (CANDIDATE, candidate_units)].map(|(variant, n)| Cohort {
+            date: date(2026, 3, day),
+            epoch: 0,
+            variant,
+            moments: [("m".to_owned(), Moments::of_units(n, mean, if mean == 0.0 { 0.0 } else { n as f64 }))].into(),
+            health: CohortHealth::default(),
+        })
+    }
+
+    fn silent(cohorts: &[Cohort], as_of: Date) -> Option<i64> {
+        let begin = date(2026, 3, 1);
+        let found = vanished(cohorts, (CONTROL, CANDIDATE), &metrics(), ["m"].into_iter(), (begin, as_of), 2);
+        found.first().map(|found| found.nights)
+    }
+
+    #[test]
+    fn data_that_stop_are_missed_after_two_nights() {
+        let cohorts: Vec<Cohort> = (1..=5).flat_map(|d| day(d, 1.0, 100)).collect();
+        assert_eq!(silent(&cohorts, date(2026, 3, 6)), None);
+        assert_eq!(silent(&cohorts, date(2026, 3, 7)), None);
+        assert_eq!(silent(&cohorts, date(2026, 3, 8)), Some(2));
+        assert_eq!(silent(&[], date(2026, 3, 3)), Some(2), "never any");
+    }
+
+    #[test]
+    fn an_arm_without_units_is_missed_and_a_rare_event_is_not() {
+        let mut cohorts: Vec<Cohort> = (1..=5).flat_map(|d| day(d, 1.0, 100)).collect();
+        cohorts.extend((6..=8).flat_map(|d| day(d, 1.0, 0)));
+        assert_eq!(silent(&cohorts, date(2026, 3, 9)), Some(3));
+        let mut often: Vec<Cohort> = (1..=5).flat_map(|d| day(d, 1.0, 100)).collect();
+        often.extend((6..=8).flat_map(|d| day(d, 0.0, 100)));
+        assert_eq!(silent(&often, date(2026, 3, 9)), Some(3), "hundreds a day, and then none");
+        let mut rarely: Vec<Cohort> = (1..=5).flat_map(|d| day(d, 0.001, 100)).collect();
+        rarely.extend((6..=8).flat_map(|d| day(d, 0.0, 100)));
+        assert_eq!(silent(&rarely, date(2026, 3, 9)), None, "a crash now and then");
+    }
+}

@@ -1,0 +1,45 @@
+//! What is wrong with an experiment's own configuration.
+
+use crate::control::ExperimentRecord;
+use crate::domain::{Policy, Variant};
+use crate::plan::Versions;
+
+/// Faults of the experiment that concern every candidate.
+pub(super) fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> {
+    let experiment = &record.experiment;
+    let mut faults = record.faults.clone();
+    match experiment.variant(&policy.control) {
+        None => {
+            let names: Vec<&str> = experiment.variants.iter().map(|v| v.name.as_str()).collect();
+            let control = &policy.control;
+            faults.push(format!(
+                "there is no variant named {control:?} to compare with (there are: {}); name the control in the promotion file",
+                names.join(", ")
+            ));
+        }
+        Some(control) => {
+            if let Err(error) = &control.config {
+                faults.push(format!("variant {}: {error}", control.name));
+            }
+        }
+    }
+    let sum = experiment.allocated_ten_thousandths();
+    if sum != 10_000 {
+        let sum = f64::from(sum) / 10_000.0;
+        faults.push(format!("the allocations sum to {sum}, not to 1; mend exp.variants.allocation"));
+    }
+    faults
+}
+
+/// Faults of one candidate.
+pub(super) fn own_faults(candidate: &Variant, versions: &Versions) -> Vec<String> {
+    match &candidate.config {
+        Err(error) => vec![format!("variant {}: {error}", candidate.name)],
+        Ok(config) => {
+            let missing = config.policy_version_id().filter(|id| !versions.contains_key(id));
+            let told = missing
+                .map(|id| format!("variant {}: policy version {id} is not in exp.policy_versions", candidate.name));
+            told.into_iter().collect()
+        }
+    }
+}
