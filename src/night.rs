@@ -104,18 +104,22 @@ impl Night<'_> {
         if let Err(refused @ NightError::TooOld { .. }) = evaluated {
             return Err(refused);
         }
-        self.finish(report, run, &mut applier, evaluated).await
+        let finished = self.finish(&mut report, run, &mut applier, evaluated.is_ok()).await;
+        if let (Err(_), Err(then)) = (&evaluated, &finished) {
+            // The first fault is the cause, so it is what the run ends with.
+            tracing::error!("what was decided before could not be carried out and told: {}", chain(then));
+        }
+        evaluated.and(finished).map(|()| report)
     }
 
-    /// Applies what was decided, reads it back, and tells.
+    /// Carries out what is due and tells what is not told yet.
     async fn finish(
         &self,
-        mut report: NightReport,
+        report: &mut NightReport,
         run: Uuid,
         applier: &mut Applier<'_>,
-        evaluated: Result<(), NightError>,
-    ) -> Result<NightReport, NightError> {
-        let complete = evaluated.is_ok();
+        complete: bool,
+    ) -> Result<(), NightError> {
         applier.apply_pending().await?;
         for experiment in report.experiments.iter().filter(|e| e.standing == Standing::Decided) {
             let acted = experiment.candidates.iter().find(|c| c.decision.outcome != Outcome::Hold);
@@ -125,8 +129,7 @@ impl Night<'_> {
         report.resumed = applier.resumed().to_vec();
         report.unfinished = applier.unfinished();
         report.incidents = applier.incidents().await?;
-        self.tell(&mut report, run, applier, complete).await?;
-        evaluated.map(|()| report)
+        self.tell(report, run, applier, complete).await
     }
 
     fn run_id(&self) -> Uuid {

@@ -32,8 +32,9 @@ impl Night<'_> {
         self.control.tell_act(act).await?;
         let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending);
         let mut report = self.empty_report();
-        let evaluated = self.decide_at_once(act, run, &mut report).await;
-        self.finish(report, run, &mut applier, evaluated).await
+        self.decide_at_once(act, run, &mut report).await?;
+        self.finish(&mut report, run, &mut applier, true).await?;
+        Ok(report)
     }
 
     async fn decide_at_once(&self, act: &Act, run: Uuid, report: &mut NightReport) -> Result<(), NightError> {

@@ -11,7 +11,19 @@ use tokio::process::{Child, Command};
 use crate::embedded::{Told, World, better, day, harmful, outcome, program, told, two_in_the_night_after};
 
 const COMMANDS: [&str; 13] = [
-    "approve", "check", "completions", "demo", "hold", "migrate", "plan", "reject", "resume", "rollback", "run", "serve", "undo-moves",
+    "approve",
+    "check",
+    "completions",
+    "demo",
+    "hold",
+    "migrate",
+    "plan",
+    "reject",
+    "resume",
+    "rollback",
+    "run",
+    "serve",
+    "undo-moves",
 ];
 
 /// How long anything may take that is waited for.
