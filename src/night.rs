@@ -10,6 +10,7 @@
 mod collect;
 mod days;
 mod error;
+mod flip;
 mod judge;
 mod replay;
 mod tell;
@@ -33,6 +34,7 @@ use crate::warehouse::Warehouse;
 
 use days::Days;
 pub use error::NightError;
+pub use flip::flips_of;
 use judge::{Case, Judged};
 pub use replay::{Recalled, Repeated, recall, repeat};
 

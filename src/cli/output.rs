@@ -12,13 +12,17 @@ use crate::report::{NightReport, Standing};
 pub(super) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
-    if !std::io::stdout().is_terminal() {
-        table.set_width(120);
-    }
+    fit(&mut table);
+    table
+}
+
+/// As wide as the terminal, or as most screens where there is none.
+pub(super) fn fit(table: &mut Table) {
+    let width = if std::io::stdout().is_terminal() { table.width() } else { None };
+    table.set_width(width.unwrap_or(120));
     if std::env::var_os("NO_COLOR").is_some() {
         table.force_no_tty();
     }
-    table
 }
 
 /// A cell whose word is coloured as the reports colour it.

@@ -67,6 +67,7 @@ statements! {
     DECISIONS = "decisions";
     EPOCHS_OF = "epochs_of";
     EXPERIMENT_NAMES = "experiment_names";
+    EXPERIMENT_STATUS = "experiment_status";
     FIND_EXPERIMENT = "find_experiment";
     FINISH_RUN = "finish_run";
     INSERT_ACT = "insert_act";
@@ -78,6 +79,9 @@ statements! {
     INSERT_RULES = "insert_rules";
     LAST_ACTION_POSITION = "last_action_position";
     LAST_DECISION = "last_decision";
+    LAST_RUN = "last_run";
+    LATEST_DECISIONS = "latest_decisions";
+    LATEST_REPORTS = "latest_reports";
     LEASE_HOLDER = "lease_holder";
     LOAD_ACTS = "load_acts";
     LOAD_COHORTS = "load_cohorts";
@@ -94,11 +98,14 @@ statements! {
     LOG_EVENT = "log_event";
     MARK_TOLD = "mark_told";
     NEXT_MOVE_BATCH = "next_move_batch";
+    NEXT_POSITION = "next_position";
+    OPEN_ACTIONS = "open_actions";
     OPEN_EPOCH = "open_epoch";
     PENDING_ACTIONS = "pending_actions";
     RECORD_MOVES = "record_moves";
     RELEASE_LEASE = "release_lease";
     REPORTS_OF_NIGHT = "reports_of_night";
+    REPORTS_TO_CHECK = "reports_to_check";
     RETIRE_VARIANT = "retire_variant";
     RULES_BY_DIGEST = "rules_by_digest";
     SAVE_COHORT = "save_cohort";
@@ -108,6 +115,7 @@ statements! {
     SET_PROMPT_VERSION_STATUS = "set_prompt_version_status";
     START_RUN = "start_run";
     UNTOLD_REPORTS = "untold_reports";
+    VARIANTS_OF = "variants_of";
     WRITE_ROLLOUT = "write_rollout";
 }
 
