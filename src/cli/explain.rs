@@ -18,8 +18,8 @@ use super::{Exit, Global, OutputFormat, connect, shown};
 use crate::config;
 use crate::control::{ControlStore, StoredDecision, Wanted};
 use crate::decide::{Basis, Decision, Flips, Forecast, Gate, Passage, Reason, forecast};
-use crate::domain::{Act, Rules, Share};
-use crate::evidence::{Assessment, promotion_bound};
+use crate::domain::{Act, Epoch, Rules, Share};
+use crate::evidence::{Assessment, standards};
 use crate::night::{Recalled, Repeated, flips_of};
 
 /// The arguments of `explain`.
@@ -84,6 +84,8 @@ struct Walked {
 struct Needed {
     /// Candidates that share the error rates.
     candidates: usize,
+    /// The error rate of a rollback.
+    alpha: f64,
     /// The average e-value of a rollback: candidates / alpha.
     rollback_e: f64,
     /// The average e-value that stops the way up.
@@ -226,10 +228,11 @@ fn needed(recalled: &Recalled) -> Needed {
     let share = candidates as f64;
     Needed {
         candidates,
+        alpha: alphas.rollback.get(),
         rollback_e: share / alphas.rollback.get(),
         warn_e: share / alphas.warn.get(),
         mismatch_e: share / alphas.srm.get(),
-        promotion_bound: promotion_bound(&recalled.comparison()),
+        promotion_bound: standards(&recalled.comparison()).promotion_bound(),
     }
 }
 
@@ -241,7 +244,9 @@ fn epochs(recalled: &Recalled) -> Vec<EpochUnits> {
     for cohort in &recalled.cohorts {
         units.insert((cohort.epoch, cohort.date, cohort.variant), cohort.health.units);
     }
-    let of_epoch = recalled.epochs.iter().map(|epoch| {
+    // The epoch that the decision itself opened is none of its data.
+    let opened = |epoch: &&Epoch| epoch.number > 0 && !epoch.outside && epoch.started_at == recalled.stored.decided_at;
+    let of_epoch = recalled.epochs.iter().filter(|epoch| !opened(epoch)).map(|epoch| {
         let share = |id| epoch.allocations.iter().find(|(v, _)| *v == id).map_or(Share::NONE, |(_, share)| *share);
         let ours = || units.iter().filter(|((number, ..), _)| *number == epoch.number);
         let sum = |arm| ours().filter(|((.., variant), _)| *variant == arm).map(|(_, units)| units).sum();

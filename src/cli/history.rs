@@ -198,7 +198,7 @@ fn night(stored: &StoredDecision) -> Entry {
         revision: stored.revision,
         outcome: stored.decision.outcome.clone(),
         share: stored.basis.as_ref().map(|basis| basis.facts.share),
-        in_short: stored.decision.reasons.iter().map(Reason::brief).collect(),
+        in_short: stored.decision.in_short(),
         reasons: stored.decision.reasons.clone(),
         leading_guardrail: leading.cloned(),
         control_units: stored.assessment.control_units,

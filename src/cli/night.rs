@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::connect::Connections;
-use super::{Exit, Global, OutputFormat, as_of, now, output};
+use super::{Exit, Global, OutputFormat, as_of, now, output, shown};
 use crate::config::{self, Config};
 use crate::night::Night;
 use crate::report::NightReport;
@@ -60,7 +60,7 @@ fn holder() -> String {
 
 fn show(report: &NightReport, format: OutputFormat) -> anyhow::Result<()> {
     match format {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(report)?),
+        OutputFormat::Json => shown::json(report)?,
         OutputFormat::Text => print!("{}", output::night(report)),
     }
     Ok(())

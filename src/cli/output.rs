@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
+use super::shown::plain;
 use crate::decide::Outcome;
 use crate::report::{NightReport, Standing};
 
@@ -25,6 +26,19 @@ pub(super) fn fit(table: &mut Table) {
     }
 }
 
+/// Keeps columns from being folded, as long as they leave room for the others.
+pub(super) fn keep_whole(table: &mut Table, columns: &[usize]) {
+    const WIDEST: u16 = 34;
+    let widths = table.column_max_content_widths();
+    for &column in columns {
+        if widths.get(column).is_some_and(|width| *width <= WIDEST)
+            && let Some(column) = table.column_mut(column)
+        {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
 /// A cell whose word is coloured as the reports colour it.
 pub(super) fn word(text: &str, colour: Option<Color>) -> Cell {
     let cell = Cell::new(text);
@@ -42,16 +56,16 @@ pub(super) fn night(report: &NightReport) -> String {
         match &experiment.standing {
             Standing::Failed { why } => {
                 rows.add_row(vec![
-                    Cell::new(&experiment.name),
+                    Cell::new(plain(&experiment.name)),
                     Cell::new("–"),
                     word("failed", Some(Color::Red)),
                     Cell::new("–"),
-                    Cell::new(why),
+                    Cell::new(plain(why)),
                 ]);
             }
             Standing::AlreadyDecided => {
                 let why = "this night was decided before, or nothing is left to decide";
-                rows.add_row(vec![experiment.name.as_str(), "–", "unchanged", "–", why]);
+                rows.add_row(vec![plain(&experiment.name).as_str(), "–", "unchanged", "–", why]);
             }
             Standing::Decided => {}
         }
@@ -62,26 +76,24 @@ pub(super) fn night(report: &NightReport) -> String {
                 Outcome::Ramp { to, .. } => (Some(Color::Blue), format!("{} → {to}", candidate.share)),
                 Outcome::Hold => (None, candidate.share.to_string()),
             };
-            let why: Vec<String> = candidate.decision.reasons.iter().map(ToString::to_string).collect();
+            let why: Vec<String> = candidate.decision.reasons.iter().map(|reason| plain(&reason.to_string())).collect();
             rows.add_row(vec![
-                Cell::new(&experiment.name),
-                Cell::new(&candidate.name),
+                Cell::new(plain(&experiment.name)),
+                Cell::new(plain(&candidate.name)),
                 word(candidate.decision.outcome.word(), colour),
                 Cell::new(share),
                 Cell::new(why.join("\n")),
             ]);
         }
+        let name = plain(&experiment.name);
         if experiment.outside_change {
-            steps.push_str(&format!(
-                "{}: somebody else changed the split; a new allocation epoch began\n",
-                experiment.name
-            ));
+            steps.push_str(&format!("{name}: somebody else changed the split; a new allocation epoch began\n"));
         }
         for change in &experiment.allocations {
-            steps.push_str(&format!("{}: allocate {} {} → {}\n", experiment.name, change.name, change.from, change.to));
+            steps.push_str(&format!("{name}: allocate {} {} → {}\n", plain(&change.name), change.from, change.to));
         }
         for step in &experiment.steps {
-            steps.push_str(&format!("{}: {step}\n", experiment.name));
+            steps.push_str(&format!("{name}: {}\n", plain(step)));
         }
     }
     let mut told = format!("As of {}: {}\n{rows}\n", report.as_of, report.summary());
@@ -89,10 +101,10 @@ pub(super) fn night(report: &NightReport) -> String {
         told.push_str(&format!("\n{steps}"));
     }
     for line in &report.resumed {
-        told.push_str(&format!("\ndone now, left over from an earlier night: {line}\n"));
+        told.push_str(&format!("\ndone now, left over from an earlier night: {}\n", plain(line)));
     }
     for line in &report.unfinished {
-        told.push_str(&format!("\nstill to be done: {line}\n"));
+        told.push_str(&format!("\nstill to be done: {}\n", plain(line)));
     }
     told
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::named::{self, all, short};
 use super::output::table;
 use super::remake::{Again, Stub, remake, together};
-use super::shown::{Tone, labelled_by, painted, plain};
+use super::shown::{Tone, listed, painted, plain};
 use super::{Exit, Global, OutputFormat, as_of, connect, now, shown};
 use crate::config;
 use crate::control::{ControlStore, Wanted};
@@ -130,7 +130,7 @@ pub(super) fn told(decision: &Stub, again: &Again) -> String {
             };
             let lines = differences.iter().map(line);
             let head = head("what is stored does not follow from the stored moments, rules and facts");
-            format!("{head}{}", labelled_by("·", lines))
+            format!("{head}{}", listed("·", lines))
         }
     }
 }

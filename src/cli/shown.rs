@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -65,6 +65,16 @@ pub(super) fn heading(text: &str) -> String {
     format!("\n{}\n", painted(text, Tone::Strong))
 }
 
+/// The text with its percentages held together where lines are folded. A pipe gets plain spaces, to be searched for.
+pub(super) fn tight(text: &str) -> String {
+    if std::io::stdout().is_terminal() { text.replace(" %", "\u{a0}%") } else { text.to_owned() }
+}
+
+/// The text with all its words held together where lines are folded.
+pub(super) fn whole(text: &str) -> String {
+    if std::io::stdout().is_terminal() { text.replace(' ', "\u{a0}") } else { text.to_owned() }
+}
+
 /// A reading's verdict as a sign and a word.
 pub(super) fn mark(verdict: &Verdict) -> (&'static str, Tone) {
     match verdict {
@@ -80,7 +90,7 @@ pub(super) fn mark(verdict: &Verdict) -> (&'static str, Tone) {
 /// A metric with the sign of its verdict. Its parts are held together where lines are folded.
 pub(super) fn marked(reading: &Reading) -> String {
     let (sign, tone) = mark(&reading.verdict);
-    painted(&format!("{sign}\u{a0}{}", plain(&reading.metric)), tone)
+    painted(&whole(&format!("{sign} {}", plain(&reading.metric))), tone)
 }
 
 /// What the signs mean.
@@ -94,26 +104,38 @@ pub(super) fn clock(at: Timestamp) -> String {
 
 /// Lines of a label and a text, folded to the width of the terminal.
 pub(super) fn labelled<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    fit(&mut table);
-    for (label, text) in rows {
-        table.add_row(vec![label.to_owned(), text]);
-    }
-    if let Some(labels) = table.column_mut(0) {
-        labels.set_padding((2, 1)).set_constraint(comfy_table::ColumnConstraint::ContentWidth);
-    }
-    if table.is_empty() { String::new() } else { format!("{}\n", table.trim_fmt()) }
+    borderless(rows.into_iter().map(|(label, text)| vec![label.to_owned(), text]))
+}
+
+/// Lines that each begin with the same sign.
+pub(super) fn listed(sign: &str, lines: impl IntoIterator<Item = String>) -> String {
+    labelled(lines.into_iter().map(|line| (sign, line)))
 }
 
 /// A paragraph, folded to the width of the terminal.
 pub(super) fn paragraph(text: &str) -> String {
-    labelled_by("", [text.to_owned()])
+    borderless([vec![text.to_owned()]])
 }
 
-/// Lines that each begin with the same sign.
-pub(super) fn labelled_by(sign: &str, lines: impl IntoIterator<Item = String>) -> String {
-    labelled(lines.into_iter().map(|line| (sign, line)))
+/// Lines under each other, each folded to the width of the terminal.
+pub(super) fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    borderless(lines.into_iter().map(|line| vec![line]))
+}
+
+fn borderless(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    fit(&mut table);
+    table.add_rows(rows);
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((2, 0));
+    }
+    if table.column_count() > 1
+        && let Some(labels) = table.column_mut(0)
+    {
+        labels.set_padding((2, 1)).set_constraint(ColumnConstraint::ContentWidth);
+    }
+    if table.is_empty() { String::new() } else { format!("{}\n", table.trim_fmt()) }
 }
 
 /// Writes a document to standard output. What a terminal would obey is escaped, as JSON allows.

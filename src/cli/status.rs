@@ -236,7 +236,7 @@ fn candidates_of(
                 share: variant.allocation,
                 nights_at_stage: last.and_then(nights),
                 guardrails: last.map(|last| last.assessment.guardrails.clone()).unwrap_or_default(),
-                waits_for: last.map_or_else(Vec::new, |d| d.decision.reasons.iter().map(Reason::brief).collect()),
+                waits_for: last.map_or_else(Vec::new, |last| last.decision.in_short()),
                 needs_somebody: last.is_some_and(|last| last.decision.needs_somebody()),
                 forecast: last.and_then(|last| forecast(last, reports)),
                 decision: last.map(|last| LastDecision {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::named::{BATCH, short};
 use super::remake::{Again, Stub, is_with, remake};
 use super::replay::told;
-use super::shown::{Tone, labelled_by, painted, plain};
+use super::shown::{Tone, listed, painted, plain};
 use super::{Exit, Global, OutputFormat, connect, shown};
 use crate::config;
 use crate::control::{ControlStore, StoredDecision, Wanted};
@@ -180,5 +180,5 @@ fn faults(faults: &[Fault]) -> String {
     };
     let more = faults.len().saturating_sub(TOLD);
     let more = (more > 0).then(|| format!("and {more} more"));
-    labelled_by("·", faults.iter().take(TOLD).map(line).chain(more))
+    listed("·", faults.iter().take(TOLD).map(line).chain(more))
 }

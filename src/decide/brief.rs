@@ -1,17 +1,45 @@
 //! Each reason in a few words, for tables in which a sentence has no room.
 
-use super::AdviceOnly;
 use super::finding::{Finding, Rounded};
 use super::reason::Reason;
+use super::{AdviceOnly, Decision};
 
-/// The metrics of findings: two by name, the others by their number.
+impl Decision {
+    /// The reasons in a few words each; those that say the same of several metrics as one.
+    pub fn in_short(&self) -> Vec<String> {
+        let unmeasured: Vec<&str> = self
+            .reasons
+            .iter()
+            .filter_map(|reason| match reason {
+                Reason::NoData { metric } => Some(metric.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut told = Vec::new();
+        for reason in &self.reasons {
+            let brief = match reason {
+                Reason::NoData { .. } => format!("no data: {}", several(&unmeasured)),
+                other => other.brief(),
+            };
+            if !told.contains(&brief) {
+                told.push(brief);
+            }
+        }
+        told
+    }
+}
+
+/// The metrics of findings: three by name, or two and the number of the others.
 fn names(findings: &[Finding]) -> String {
-    let named: Vec<&str> = findings.iter().take(2).map(|finding| finding.metric.as_str()).collect();
-    match findings.len() {
-        0 => "no metric".to_owned(),
-        1 | 2 => named.join(", "),
-        3 => format!("{}, {}", named.join(", "), findings[2].metric),
-        more => format!("{} and {} more", named.join(", "), more - 2),
+    let names: Vec<&str> = findings.iter().map(|finding| finding.metric.as_str()).collect();
+    several(&names)
+}
+
+fn several(names: &[&str]) -> String {
+    match names {
+        [] => "no metric".to_owned(),
+        [first, second, more @ ..] if more.len() > 1 => format!("{first}, {second} and {} more", more.len()),
+        few => few.join(", "),
     }
 }
 

@@ -17,7 +17,10 @@ use serde::Serialize;
 
 use super::{Decision, Facts, Look, Outcome, Reason};
 use crate::domain::Bound;
-use crate::evidence::{Assessment, Comparison, Reading, Scale, assess, continued, enlarged, scaled};
+use crate::evidence::{
+    Assessment, Cohort, Comparison, Reading, Scale, Standards, assess, assess_by, continued, enlarged, scaled,
+    standards,
+};
 use search::smallest;
 
 /// How far a metric is lowered at most, as a part of its value.
@@ -47,6 +50,11 @@ pub enum Setting {
         measured: Option<f64>,
         /// The effect that it would have been.
         instead: Option<f64>,
+    },
+    /// Every metric of the candidate is nearer to control's; looked for where no single metric gives another outcome.
+    Nearer {
+        /// The part of the way from the candidate's value to control's: 1 is all of it.
+        part: f64,
     },
     /// More units came in, like those that did.
     Units {
@@ -112,7 +120,8 @@ pub struct World<'a> {
 
 /// Finds the smallest changes that would have changed the decision's kind. Pure.
 pub fn flips(world: &World<'_>) -> Flips {
-    let assessment = assess(&world.comparison);
+    let standards = standards(&world.comparison);
+    let assessment = assess_by(&world.comparison, &standards);
     let decision = (world.decide)(&assessment, world.facts);
     let readings = assessment.guardrails.iter().chain(&assessment.success);
     let mut seen = BTreeSet::new();
@@ -120,8 +129,17 @@ pub fn flips(world: &World<'_>) -> Flips {
     let mut flips = Vec::new();
     for reading in &readings {
         for (sign, limit) in [(-1.0, LOWEST), (1.0, HIGHEST)] {
-            flips.extend(world.metric(reading, &decision.outcome, sign, limit));
+            flips.extend(world.metric(&standards, reading, &decision.outcome, sign, limit));
         }
+    }
+    // The smallest change first.
+    let size = |flip: &Flip| match &flip.setting {
+        Setting::Metric { change, .. } => change.abs(),
+        _ => f64::INFINITY,
+    };
+    flips.sort_by(|a, b| size(a).total_cmp(&size(b)));
+    if flips.is_empty() {
+        flips.extend(world.nearer(&standards, &readings, &decision.outcome));
     }
     if decision.outcome == Outcome::Hold {
         flips.extend(world.units(&assessment, &decision.outcome));
@@ -133,20 +151,25 @@ pub fn flips(world: &World<'_>) -> Flips {
 }
 
 impl World<'_> {
-    /// The decision on other cohorts.
-    fn decide_on(&self, comparison: &Comparison<'_>, facts: &Facts) -> (Assessment, Decision) {
-        let assessment = assess(comparison);
-        let decision = (self.decide)(&assessment, facts);
+    /// The decision on other values, whose counts and so whose bounds are as they were.
+    fn decide_on(&self, standards: &Standards, cohorts: &[Cohort]) -> (Assessment, Decision) {
+        let assessment = assess_by(&Comparison { cohorts, ..self.comparison }, standards);
+        let decision = (self.decide)(&assessment, self.facts);
         (assessment, decision)
     }
 
     /// The smallest change of a metric in one direction.
-    fn metric(&self, reading: &Reading, outcome: &Outcome, sign: f64, limit: f64) -> Option<Flip> {
+    fn metric(
+        &self,
+        standards: &Standards,
+        reading: &Reading,
+        outcome: &Outcome,
+        sign: f64,
+        limit: f64,
+    ) -> Option<Flip> {
         let Comparison { cohorts, candidate, .. } = self.comparison;
-        let changed = |change: f64| {
-            let altered = scaled(cohorts, candidate, &reading.metric, 1.0 + sign * change);
-            self.decide_on(&Comparison { cohorts: &altered, ..self.comparison }, self.facts)
-        };
+        let changed =
+            |change: f64| self.decide_on(standards, &scaled(cohorts, candidate, &reading.metric, 1.0 + sign * change));
         let change = smallest(|change| differs(&changed(change).1.outcome, outcome), limit)?;
         let (assessment, then) = changed(change);
         let mut readings = assessment.guardrails.iter().chain(&assessment.success);
@@ -162,11 +185,30 @@ impl World<'_> {
         Some(Flip { setting, then })
     }
 
+    /// The smallest part of the way to control for all metrics together.
+    fn nearer(&self, standards: &Standards, readings: &[&Reading], outcome: &Outcome) -> Option<Flip> {
+        let changed = |part: f64| {
+            let mut altered = self.comparison.cohorts.to_vec();
+            for reading in readings {
+                let (Some(control), Some(candidate)) = (reading.control, reading.candidate) else { continue };
+                let factor = 1.0 + part * (control / candidate - 1.0);
+                if factor.is_finite() {
+                    altered = scaled(&altered, self.comparison.candidate, &reading.metric, factor);
+                }
+            }
+            self.decide_on(standards, &altered).1
+        };
+        let part = smallest(|part| differs(&changed(part).outcome, outcome), 1.0)?;
+        Some(Flip { setting: Setting::Nearer { part }, then: changed(part) })
+    }
+
     /// The smallest number of units.
     fn units(&self, assessment: &Assessment, outcome: &Outcome) -> Option<Flip> {
         let with = |more: f64| {
-            let altered = enlarged(self.comparison.cohorts, 1.0 + more);
-            self.decide_on(&Comparison { cohorts: &altered, ..self.comparison }, self.facts)
+            let cohorts = enlarged(self.comparison.cohorts, 1.0 + more);
+            let assessment = assess(&Comparison { cohorts: &cohorts, ..self.comparison });
+            let decision = (self.decide)(&assessment, self.facts);
+            (assessment, decision)
         };
         let more = smallest(|more| differs(&with(more).1.outcome, outcome), MOST_UNITS)?;
         let (enlarged, then) = with(more);
@@ -186,7 +228,7 @@ impl World<'_> {
             let facts = Facts { shown_before: shown, ..later(self.facts, nights) };
             let cohorts = continued(&self.comparison, nights);
             let comparison = Comparison { cohorts: &cohorts, as_of: facts.as_of, ..self.comparison };
-            let (_, then) = self.decide_on(&comparison, &facts);
+            let then = (self.decide)(&assess(&comparison), &facts);
             if differs(&then.outcome, &decision.outcome) {
                 return Some(Flip { setting: Setting::Nights { nights, as_of: facts.as_of }, then });
             }

@@ -13,7 +13,6 @@ use jiff::{ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::assess::Comparison;
-use super::cohort::Cohort;
 use crate::domain::Policy;
 use crate::stats::group_sequential::GroupSequential;
 use crate::stats::spending::Spending;
@@ -73,16 +72,6 @@ pub fn promotion_bounds(alpha: f64, seen: &[f64], of: u32) -> Vec<f64> {
     };
     let fractions = (1..).map(|look| f64::from(look) / f64::from(of.max(1)));
     seen.iter().zip(fractions).map(|(&seen, t)| test.look(seen, t)).collect()
-}
-
-/// Tonight's bound on the safe side in standard errors, where promotion is tested by planned looks and tonight is one.
-pub fn promotion_bound(comparison: &Comparison<'_>) -> Option<f64> {
-    let PromotionLook::Planned { look, of } = promotion_look(comparison) else { return None };
-    let since = comparison.since.unwrap_or(Date::MIN);
-    let counting: Vec<Cohort> = comparison.cohorts.iter().filter(|cohort| cohort.date >= since).cloned().collect();
-    let seen = seen_by_looks(&Comparison { cohorts: &counting, ..*comparison }, look);
-    let alpha = comparison.policy.alphas.promotion.get() / comparison.candidates.max(1) as f64;
-    promotion_bounds(alpha, &seen, of).pop()
 }
 
 /// The harmonic number of units that each planned look up to `look` has seen: those whose window had ended by then.

@@ -15,11 +15,11 @@ mod silence;
 mod split;
 
 pub use altered::{continued, enlarged, scaled};
-pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, closed_by};
+pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, assess_by, closed_by, standards};
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};
-pub use look::{PromotionLook, promotion_bound, promotion_bounds};
+pub use look::{PromotionLook, promotion_bounds};
 pub use outlook::{Outlook, nights_after};
 pub use reading::{Judged, Reading, Scale, Seen, Verdict};
 pub use silence::{Vanished, vanished};

@@ -5,6 +5,8 @@ mod architecture;
 mod bad_input;
 mod decide_properties;
 mod embedded;
+mod flip_properties;
+mod inspect;
 mod mail_real;
 mod night_real;
 mod program;

@@ -3,8 +3,8 @@
 use comfy_table::Cell;
 
 use super::{EpochUnits, Explanation, Needed};
-use crate::cli::output::table;
-use crate::cli::shown::{Tone, clock, labelled, mark, painted, plain};
+use crate::cli::output::{keep_whole, table};
+use crate::cli::shown::{Tone, clock, labelled, mark, marked, painted, plain, tight, whole};
 use crate::decide::{EValue, Finding, Rounded};
 use crate::domain::{OnHarm, Rules, SuccessTest};
 use crate::evidence::{PromotionLook, Reading, Verdict};
@@ -12,46 +12,58 @@ use crate::evidence::{PromotionLook, Reading, Verdict};
 /// A row per guardrail and success metric.
 pub(super) fn metrics(explanation: &Explanation) -> String {
     let assessment = &explanation.assessment;
-    let mut rows = table(&["metric", "control → candidate", "effect", "e of harm", "verdict"]);
+    let mut rows = table(&["metric", "control → candidate", "effect", "e of harm"]);
     let rules = explanation.rules.as_ref();
-    let guardrails = assessment.guardrails.iter().map(|reading| (guardrail_role(reading, rules), reading));
-    let success = assessment.success.iter().map(|reading| (success_role(reading, rules), reading));
-    for (role, reading) in guardrails.chain(success) {
-        let finding = Finding::from(reading);
+    let guardrails = assessment.guardrails.iter().map(|reading| (guardrail_role(reading, rules), true, reading));
+    let success = assessment.success.iter().map(|reading| (success_role(reading, rules), false, reading));
+    for (role, guards, reading) in guardrails.chain(success) {
         let value = |value: Option<f64>| value.map_or("–".to_owned(), |value| Rounded(value).to_string());
-        let (sign, tone) = mark(&reading.verdict);
-        let mut verdict = vec![painted(&format!("{sign}\u{a0}{}", reading.verdict.word()), tone)];
-        if let Verdict::Insufficient { why } = &reading.verdict {
-            verdict.push(plain(&why.to_string()));
-        }
-        if reading.control_breaks_limit {
-            verdict.push("control breaks it, too".to_owned());
-        }
+        let values = format!("{} → {}", value(reading.control), value(reading.candidate));
+        let units = format!("n {} → {}", reading.control_units, reading.candidate_units);
         let e = match (reading.log_e_harm, reading.log_e_adjusted) {
-            (own, adjusted) if own == adjusted => EValue(own).to_string(),
-            (own, adjusted) => format!("{}\nadjusted {}", EValue(own), EValue(adjusted)),
+            (own, adjusted) if own == adjusted || !guards => EValue(own).to_string(),
+            (own, adjusted) => format!("{}\n{}", EValue(own), whole(&format!("adj. {}", EValue(adjusted)))),
         };
         rows.add_row(vec![
-            Cell::new(format!("{}\n{role}", plain(&reading.metric))),
-            Cell::new(format!(
-                "{} → {}\nn {} → {}",
-                value(reading.control),
-                value(reading.candidate),
-                reading.control_units,
-                reading.candidate_units
-            )),
-            Cell::new(format!("{}\n{}", finding.measured(), finding.limit())),
+            Cell::new(metric(reading, role)),
+            Cell::new(format!("{values}\n{units}")),
+            Cell::new(effect(reading)),
             Cell::new(e),
-            Cell::new(verdict.join("\n")),
         ]);
     }
+    keep_whole(&mut rows, &[0, 1]);
     format!("{rows}\n")
+}
+
+/// Its name and verdict, what it is for, and what it must stay clear of.
+fn metric(reading: &Reading, role: &str) -> String {
+    let tone = mark(&reading.verdict).1;
+    let verdict = painted(reading.verdict.word(), tone);
+    let limit = tight(&Finding::from(reading).limit());
+    format!("{}\n{verdict}; {role}\n{limit}", marked(reading))
+}
+
+/// The estimate, and under it the interval or why there is none.
+fn effect(reading: &Reading) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let measured = Finding::from(reading).measured();
+    match measured.split_once(" [") {
+        Some((effect, interval)) => lines.extend([effect.to_owned(), format!("[{interval}")]),
+        None => lines.push(measured),
+    }
+    if let Verdict::Insufficient { why } = &reading.verdict {
+        lines.push(plain(&why.to_string()));
+    }
+    if reading.control_breaks_limit {
+        lines.push("control breaks it, too".to_owned());
+    }
+    tight(&lines.join("\n"))
 }
 
 fn guardrail_role(reading: &Reading, rules: Option<&Rules>) -> &'static str {
     match rules.map(|rules| rules.policy.on_harm(&reading.metric)) {
-        Some(OnHarm::Hold) => "guardrail, harm holds",
-        Some(OnHarm::Warn) => "guardrail, harm warns",
+        Some(OnHarm::Hold) => "guardrail (hold)",
+        Some(OnHarm::Warn) => "guardrail (warn)",
         Some(OnHarm::Rollback) | None => "guardrail",
     }
 }
@@ -59,9 +71,9 @@ fn guardrail_role(reading: &Reading, rules: Option<&Rules>) -> &'static str {
 fn success_role(reading: &Reading, rules: Option<&Rules>) -> &'static str {
     let metrics = rules.map(|rules| rules.policy.success.metrics.as_slice()).unwrap_or_default();
     match metrics.iter().find(|success| success.metric == reading.metric).map(|success| success.test) {
-        Some(SuccessTest::Superior) => "success: to be better",
-        Some(SuccessTest::NonInferior) => "success: to be no worse",
-        None => "success",
+        Some(SuccessTest::Superior) => "to be better",
+        Some(SuccessTest::NonInferior) => "to be no worse",
+        None => "success metric",
     }
 }
 
@@ -72,9 +84,10 @@ pub(super) fn evidence(explanation: &Explanation) -> String {
     let e = EValue(assessment.log_e_rollback);
     let rollback = match &explanation.needed {
         Some(needed) => format!(
-            "average e-value {e}; rollback takes {} ({} / alpha), the way up is closed from {} on",
+            "average e-value {e}; rollback takes {} ({} / alpha {}), the way up is closed from {} on",
             Rounded(needed.rollback_e),
             candidates(needed),
+            needed.alpha,
             Rounded(needed.warn_e)
         ),
         None => format!("average e-value {e}"),
@@ -141,15 +154,14 @@ fn split(explanation: &Explanation) -> String {
 
 /// A row per allocation epoch.
 pub(super) fn cohorts(explanation: &Explanation) -> String {
-    let mut rows = table(&["epoch", "began", "shares", "closed days", "control", "candidate"]);
+    let mut rows = table(&["epoch", "began", "control : candidate", "units", "closed days"]);
     for epoch in &explanation.cohorts {
         rows.add_row(vec![
             epoch_name(epoch),
-            clock(epoch.started_at),
-            format!("{} : {}", epoch.control_share, epoch.candidate_share),
+            whole(&clock(epoch.started_at)),
+            whole(&format!("{} : {}", epoch.control_share, epoch.candidate_share)),
+            whole(&format!("{} : {}", epoch.control_units, epoch.candidate_units)),
             days(epoch),
-            format!("{} units", epoch.control_units),
-            format!("{} units", epoch.candidate_units),
         ]);
     }
     format!("{rows}\n")
@@ -168,6 +180,7 @@ fn epoch_name(epoch: &EpochUnits) -> String {
 
 fn days(epoch: &EpochUnits) -> String {
     let mut told = match (epoch.from, epoch.to) {
+        (Some(from), Some(to)) if from == to => format!("1: {from}"),
         (Some(from), Some(to)) => format!("{}: {from} to {to}", epoch.days),
         _ => "none".to_owned(),
     };

@@ -14,8 +14,11 @@ pub(super) fn facts(explanation: &Explanation, basis: &Basis) -> String {
     let mut rows = vec![
         ("stage", format!("{}{stages}, entered with the night of {}", facts.state.stage + 1, facts.state.entered_on)),
         ("shares", format!("candidate {}, control {}", facts.share, facts.control_share)),
-        ("experiment", format!("{}, {} candidates share its error rates", facts.status.as_str(), facts.candidates)),
+        ("experiment", facts.status.as_str().to_owned()),
     ];
+    if facts.candidates > 1 {
+        rows.push(("candidates", format!("{} share the error rates", facts.candidates)));
+    }
     let look = match &facts.look {
         Look::Fresh => "all that should have closed has closed".to_owned(),
         Look::Stale { date, state } => format!("none: the events of {date} are {}", plain(&state.to_string())),

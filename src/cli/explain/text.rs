@@ -1,8 +1,9 @@
 //! A decision for people: first in words, then in numbers.
 
 use super::{Explanation, numbers, rules, words};
+use crate::cli::named::short;
 use crate::cli::remake::Again;
-use crate::cli::shown::{Tone, clock, heading, labelled, labelled_by, painted, paragraph, plain};
+use crate::cli::shown::{Tone, clock, heading, labelled, lines, listed, painted, paragraph, plain};
 use crate::decide::{Outcome, Passage, Reason};
 use crate::domain::{Act, ActKind};
 
@@ -16,11 +17,12 @@ pub(super) fn text(told: &Explanation, flip: bool) -> String {
         Outcome::Hold => ("HELD", Tone::Open),
     };
     let revision = if told.revision > 0 { format!(", revision {}", told.revision) } else { String::new() };
-    let mut page = format!("{}  {of}, night of {}{revision}\n", painted(word, tone), told.as_of);
+    let id = short(told.id);
+    let mut page = format!("{}  {of}, night of {}{revision}, decision {id}\n", painted(word, tone), told.as_of);
     let share = told.basis.as_ref().map(|basis| basis.facts.share);
     page.push_str(&paragraph(&words::outcome(&told.decision, &plain(&told.candidate), share)));
     page.push_str(&heading("Why"));
-    page.push_str(&labelled_by("·", told.explained.iter().map(|reason| plain(&reason.meaning))));
+    page.push_str(&listed("·", told.explained.iter().map(|reason| plain(&reason.meaning))));
     if let Some(forecast) = &told.forecast {
         page.push_str(&paragraph(&painted(&plain(&forecast.to_string()), Tone::Strong)));
     }
@@ -53,11 +55,11 @@ pub(super) fn text(told: &Explanation, flip: bool) -> String {
             let anew = if amendment.restarts { "; the evidence began anew" } else { "" };
             format!("{}: {}{anew}", amendment.as_of, plain(&amendment.changes.join("; ")))
         });
-        page.push_str(&labelled_by("·", lines));
+        page.push_str(&listed("·", lines));
     }
     if !told.acts.is_empty() {
         page.push_str(&heading("What people told the job before it"));
-        page.push_str(&labelled_by("·", told.acts.iter().map(act)));
+        page.push_str(&listed("·", told.acts.iter().map(act)));
     }
     page.push_str(&heading("Record"));
     page.push_str(&record(told));
@@ -88,9 +90,13 @@ fn gates(told: &Explanation) -> String {
     // What was not asked behind the end of the walk says nothing, but its number does.
     let asked = told.gates.iter().filter(|walked| walked.passage != Passage::NotAsked).map(line);
     let left = told.gates.iter().filter(|walked| walked.passage == Passage::NotAsked).count();
-    let left = (left > 0).then(|| painted(&format!("– {left} others were not asked any more"), Tone::Faint));
+    let left = match left {
+        0 => None,
+        1 => Some(painted("– one other was not asked any more", Tone::Faint)),
+        left => Some(painted(&format!("– {left} others were not asked any more"), Tone::Faint)),
+    };
     let notes = told.decision.reasons.iter().filter(|reason| reason.gate().is_none()).map(|reason| note(reason));
-    labelled_by("", asked.chain(left).chain(notes))
+    lines(asked.chain(left).chain(notes))
 }
 
 fn note(reason: &Reason) -> String {
@@ -101,7 +107,7 @@ fn flips(told: &Explanation) -> String {
     let Some(flip) = &told.flip else {
         return paragraph("It cannot be made again, so nothing can be tried on it; see the end of this page.");
     };
-    let mut page = labelled_by("·", flip.sentences.iter().map(|sentence| plain(sentence)));
+    let mut page = listed("·", flip.sentences.iter().map(|sentence| plain(sentence)));
     if !flip.flips.any_metric() {
         let tried: Vec<String> = flip.flips.tried.iter().map(|metric| plain(metric)).collect();
         page.push_str(&paragraph(&format!(

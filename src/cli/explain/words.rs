@@ -133,7 +133,8 @@ pub(super) fn meaning(reason: &Reason) -> String {
                 .to_owned()
         }
         Reason::TooSoon { days, needed, stage } => {
-            format!("The stage of {stage} lasts {needed} full days at least, and {days} are over. {wait}")
+            let over = if *days == 1 { "1 of them is over".to_owned() } else { format!("{days} of them are over") };
+            format!("The stage of {stage} lasts {needed} full days at least, and {over}. {wait}")
         }
         Reason::TooFewUnits { control, candidate, needed } => format!(
             "Both arms need {needed} units whose time is over; control has {control} and the candidate {candidate}. {wait} If \

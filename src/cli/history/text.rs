@@ -6,8 +6,8 @@ use comfy_table::Cell;
 
 use super::{Entry, Event, History, Night};
 use crate::cli::named::short;
-use crate::cli::output::table;
-use crate::cli::shown::{Tone, mark, painted, plain};
+use crate::cli::output::{keep_whole, table};
+use crate::cli::shown::{Tone, mark, painted, plain, tight};
 use crate::decide::{Finding, Outcome};
 use crate::domain::ActKind;
 use crate::evidence::Reading;
@@ -36,19 +36,20 @@ pub(super) fn text(history: &History) -> String {
     if let (false, Some(only)) = (several, candidates.first()) {
         told.push_str(&format!("; candidate {}", plain(only)));
     }
-    let mut rows = table(&["night", "what", "share", "leading guardrail", "why", "decision"]);
-    for entry in &history.entries {
+    let mut rows = table(&["night", "decision", "leading guardrail", "why"]);
+    // The rules that it began with are no change.
+    let first_rules = |event: &Event| matches!(event, Event::Amendment { changes, .. } if changes.is_empty());
+    for entry in history.entries.iter().filter(|entry| !first_rules(&entry.event)) {
         rows.add_row(row(entry, several));
     }
+    keep_whole(&mut rows, &[0, 1, 2]);
     format!("{told}\n{rows}\n")
 }
 
 fn row(entry: &Entry, several: bool) -> Vec<Cell> {
     let faint = |text: &str| Cell::new(painted(text, Tone::Faint));
-    let date = entry.at.strftime("%Y-%m-%d").to_string();
-    let between = |what: &str, share: String, why: String| {
-        vec![faint(&date), faint(what), faint(&share), Cell::new(""), faint(&why), Cell::new("")]
-    };
+    let date = entry.at.strftime("%Y-%m-%d\n%H:%M UTC").to_string();
+    let between = |what: &str, why: String| vec![faint(&date), faint(what), Cell::new(""), faint(&tight(&why))];
     match &entry.event {
         Event::Night(told) => night(told, several),
         Event::Epoch { number, outside, moved_units, shares } => {
@@ -60,17 +61,14 @@ fn row(entry: &Entry, several: bool) -> Vec<Cell> {
             if *moved_units {
                 why.push_str("; units were moved");
             }
-            between(&format!("epoch {number}"), String::new(), why)
-        }
-        Event::Amendment { changes, .. } if changes.is_empty() => {
-            between("rules", String::new(), "the rules of its first night".to_owned())
+            between(&format!("epoch {number}"), why)
         }
         Event::Amendment { changes, evidence_from, restarts, .. } => {
             let mut why: Vec<String> = changes.iter().map(|change| plain(change)).collect();
             if let (true, Some(from)) = (restarts, evidence_from) {
                 why.push(format!("the evidence begins anew with {from}"));
             }
-            between("amended", String::new(), why.join("; "))
+            between("amended", why.join("; "))
         }
         Event::Act { by, reason, candidate, act } => {
             let mut what = vec![act.word().to_owned()];
@@ -85,19 +83,15 @@ fn row(entry: &Entry, several: bool) -> Vec<Cell> {
                 Cell::new(date),
                 Cell::new(painted(&what.join("\n"), Tone::Strong)),
                 Cell::new(""),
-                Cell::new(""),
                 Cell::new(format!("{} by {}{until}{even}: {}", act.word(), plain(by), plain(reason))),
-                Cell::new(""),
             ]
         }
     }
 }
 
 fn night(night: &Night, several: bool) -> Vec<Cell> {
-    let mut when = night.as_of.to_string();
-    if night.revision > 0 {
-        when.push_str(&format!("\nrevision\u{a0}{}", night.revision));
-    }
+    let revision = if night.revision > 0 { format!("\nrevision {}", night.revision) } else { String::new() };
+    let when = format!("{}\n{}{revision}", night.as_of, short(night.id));
     let before = night.share.map_or("?".to_owned(), |share| share.to_string());
     let (tone, share) = match &night.outcome {
         Outcome::Rollback => (Tone::Bad, format!("{before} → 0 %")),
@@ -105,17 +99,15 @@ fn night(night: &Night, several: bool) -> Vec<Cell> {
         Outcome::Ramp { to, .. } => (Tone::Good, format!("{before} → {to}")),
         Outcome::Hold => (Tone::Open, before),
     };
-    let mut what = painted(night.outcome.word(), tone);
-    if several {
-        what = format!("{what}\n{}", plain(&night.candidate));
-    }
-    let mut why: Vec<String> = night.in_short.iter().take(2).map(|reason| plain(reason)).collect();
+    let candidate = if several { format!("{}\n", plain(&night.candidate)) } else { String::new() };
+    let what = format!("{candidate}{}\n{share}", painted(night.outcome.word(), tone));
+    let mut why: Vec<String> = night.in_short.iter().take(2).map(|reason| tight(&plain(reason))).collect();
     let more = night.in_short.len().saturating_sub(2);
-    if more > 0 {
-        why.push(format!("and {more} more"));
+    if let (true, Some(last)) = (more > 0, why.last_mut()) {
+        last.push_str(&format!("; and {more} more"));
     }
     let leading = night.leading_guardrail.as_ref().map_or("–".to_owned(), guardrail);
-    [when, what, share, leading, why.join("\n"), short(night.id)].map(Cell::new).into()
+    [when, what, leading, why.join("\n")].map(Cell::new).into()
 }
 
 /// `✗ cost_per_plan +13.5 % [+10.7 %, +16.4 %]`.

@@ -5,8 +5,8 @@ use jiff::Unit;
 use jiff::tz::TimeZone;
 
 use super::{Action, Candidate, Status, short};
-use crate::cli::output::{table, word};
-use crate::cli::shown::{SIGNS, Tone, clock, heading, labelled_by, marked, painted, paragraph, plain};
+use crate::cli::output::{keep_whole, table};
+use crate::cli::shown::{SIGNS, Tone, clock, heading, listed, marked, painted, paragraph, plain, tight};
 use crate::decide::{Forecast, Outcome};
 use crate::domain::RolloutStatus;
 
@@ -26,7 +26,7 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
     }
     if !closed.is_empty() {
         told.push_str(&heading("Closed"));
-        told.push_str(&labelled_by("·", closed.into_iter().map(closed_line)));
+        told.push_str(&listed("·", closed.into_iter().map(closed_line)));
     }
     if !status.without_candidate.is_empty() && !status.candidates.is_empty() {
         let names: Vec<String> = status.without_candidate.iter().map(|name| plain(name)).collect();
@@ -39,7 +39,7 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
             let on: Vec<String> = force.on.iter().map(|on| plain(on)).collect();
             format!("{}: {}", on.join(", "), plain(&force.told))
         };
-        told.push_str(&labelled_by("·", status.in_force.iter().map(line)));
+        told.push_str(&listed("·", status.in_force.iter().map(line)));
     }
     told.push_str(&follow_ups(&status.actions));
     if let Some(lease) = status.lease.as_ref().filter(|lease| !lease.expired) {
@@ -85,67 +85,62 @@ fn headline(status: &Status) -> String {
 }
 
 fn candidates(open: &[&Candidate]) -> String {
-    let mut rows = table(&["candidate", "stage", "guardrails", "waits for", "last decision"]);
+    let mut rows = table(&["candidate", "guardrails", "last decision, and what it waits for"]);
     for candidate in open {
-        let name = format!("{}/\n{}", plain(&candidate.experiment), plain(&candidate.name));
         let guardrails: Vec<String> = candidate.guardrails.iter().map(marked).collect();
         rows.add_row(vec![
-            Cell::new(name),
-            Cell::new(stage(candidate)),
+            Cell::new(candidate_in_lines(candidate)),
             Cell::new(if guardrails.is_empty() { "not judged yet".to_owned() } else { guardrails.join("\n") }),
             Cell::new(waits_for(candidate)),
-            decision(candidate),
         ]);
     }
+    keep_whole(&mut rows, &[0, 1]);
     format!("{rows}\n")
 }
 
-fn stage(candidate: &Candidate) -> String {
+/// Its name, its stage and its share.
+fn candidate_in_lines(candidate: &Candidate) -> String {
+    let stage = match candidate.stage {
+        Some(stage) => tight(&format!("stage {stage} of {}: {}", candidate.stages, candidate.share)),
+        None => tight(&format!("new: {}", candidate.share)),
+    };
     let nights = match candidate.nights_at_stage {
-        Some(1) => "\n1 night".to_owned(),
-        Some(nights) => format!("\n{nights} nights"),
+        Some(1) => "\n1 night there".to_owned(),
+        Some(nights) => format!("\n{nights} nights there"),
         None => String::new(),
     };
-    match candidate.stage {
-        Some(stage) => format!("{stage}\u{a0}of\u{a0}{}\n{}{nights}", candidate.stages, candidate.share),
-        None => format!("new\n{}", candidate.share),
-    }
+    format!("{}/\n{}\n{stage}{nights}", plain(&candidate.experiment), plain(&candidate.name))
 }
 
-/// The deciding reason, how many others there are, and when it would go on.
+/// The last decision, its deciding reason, how many others there are, and when it would go on.
 fn waits_for(candidate: &Candidate) -> String {
     let Some(decision) = &candidate.decision else { return "its first night".to_owned() };
-    let mut lines = Vec::new();
+    let tone = match decision.outcome {
+        Outcome::Rollback => Tone::Bad,
+        Outcome::Promote | Outcome::Ramp { .. } => Tone::Good,
+        Outcome::Hold => Tone::Open,
+    };
+    let outcome = painted(decision.outcome.word(), tone);
+    let mut lines = vec![format!("{outcome}, night of {} ({})", decision.as_of, short(decision.id))];
     match (&decision.outcome, candidate.waits_for.split_first()) {
         (Outcome::Hold, Some((first, others))) => {
-            lines.push(plain(first));
+            lines.push(tight(&plain(first)));
             if !others.is_empty() {
                 lines.push(format!("and {} more", others.len()));
             }
         }
-        (Outcome::Ramp { to, .. }, _) => lines.push(format!("days and units at {to}")),
+        (Outcome::Ramp { to, .. }, _) => lines.push(tight(&format!("days and units at {to}"))),
         (_, first) => lines.extend(first.map(|(first, _)| plain(first))),
     }
     if candidate.needs_somebody {
         lines.push(painted("needs you", Tone::Bad));
     }
     match &candidate.forecast {
-        Some(Forecast::Expected { on }) => lines.push(format!("expected {on}")),
+        Some(Forecast::Expected { on }) => lines.push(format!("expected to go on with the night of {on}")),
         Some(Forecast::Unreachable { why }) => lines.push(painted(&format!("never: {}", plain(why)), Tone::Bad)),
         None => {}
     }
     lines.join("\n")
-}
-
-fn decision(candidate: &Candidate) -> Cell {
-    let Some(decision) = &candidate.decision else { return Cell::new("–") };
-    let colour = match decision.outcome {
-        Outcome::Rollback => Tone::Bad,
-        Outcome::Promote | Outcome::Ramp { .. } => Tone::Good,
-        Outcome::Hold => Tone::Open,
-    };
-    let outcome = painted(decision.outcome.word(), colour);
-    word(&format!("{outcome}\n{}\n{}", short(decision.id), decision.as_of), None)
 }
 
 fn closed_line(candidate: &Candidate) -> String {
@@ -216,5 +211,5 @@ fn follow_ups(actions: &[Action]) -> String {
     let more = actions.len().saturating_sub(FOLLOW_UPS);
     let more = (more > 0).then(|| format!("and {more} more"));
     let told = actions.iter().take(FOLLOW_UPS).map(line).chain(more);
-    format!("{}{}", heading("Still to be done"), labelled_by("·", told))
+    format!("{}{}", heading("Still to be done"), listed("·", told))
 }

@@ -47,6 +47,13 @@ impl fmt::Display for Setting {
                 }
                 Ok(())
             }
+            Setting::Nearer { part } => {
+                write!(
+                    f,
+                    "Had every metric of the candidate been {} % of the way nearer to control",
+                    Rounded(100.0 * part)
+                )
+            }
             Setting::Units { times, candidate, measured } => {
                 let times = Rounded(*times);
                 write!(
