@@ -139,6 +139,11 @@ impl Deed {
 }
 
 /// The experiment that an action belongs to, read even from a step that this version does not know.
-pub(super) fn experiment_of(action: &PendingAction) -> Option<ExperimentId> {
+pub fn experiment_of(action: &PendingAction) -> Option<ExperimentId> {
     serde_json::from_value(action.payload.get("experiment")?.clone()).ok()
+}
+
+/// The action as a sentence; of one that this version does not know, its kind.
+pub fn sentence_of(action: &PendingAction) -> String {
+    Deed::of(action).map_or_else(|_| action.kind.clone(), |deed| deed.told())
 }

@@ -38,10 +38,10 @@ use crate::notify::{Mail, Mailer};
 use crate::registry::Registry;
 use crate::report::MailDraft;
 
-pub use deed::{action_of_mail, actions_of};
+pub use deed::{action_of_mail, actions_of, experiment_of, sentence_of};
 pub use error::chain;
 
-use deed::{Adapter, Deed, MAIL, StepPayload, experiment_of};
+use deed::{Adapter, Deed, MAIL, StepPayload};
 use error::ActionError;
 use step::{End, StepRun};
 

@@ -4,13 +4,22 @@ mod acts;
 mod analyze;
 mod connect;
 mod demo;
+mod explain;
+mod history;
 mod migrate;
+mod named;
 mod night;
 mod output;
+mod remake;
+mod replay;
+mod schema;
 mod serve;
+mod shown;
 mod simulate;
+mod status;
 mod stop;
 mod undo;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -136,6 +145,18 @@ enum Command {
     Check,
     /// Judge a CSV or Parquet file of your own: lifts, intervals, evidence and verdicts.
     Analyze(analyze::AnalyzeArguments),
+    /// Show where every candidate stands, what it waits for, and what is in force; change nothing.
+    Status(status::StatusArguments),
+    /// Show what happened to an experiment, night by night.
+    History(history::HistoryArguments),
+    /// Explain a decision: every input, bound and reason; with --flip, what would have changed it.
+    Explain(explain::ExplainArguments),
+    /// Make a stored night again from its stored moments; it must give the stored decisions.
+    Replay(replay::ReplayArguments),
+    /// Check the ledger: the chain of hashes, and every decision made again.
+    Verify(verify::VerifyArguments),
+    /// Write the JSON Schema of the configuration files.
+    Schema(schema::SchemaArguments),
     /// Write a completion script for a shell.
     ///
     /// Example: rampkeeper completions bash > /etc/bash_completion.d/rampkeeper
@@ -150,7 +171,7 @@ const EXIT_CODES: &str = "Exit codes:
   1   the run failed as a whole, or was stopped; run it again, it goes on where it stopped
   2   changes are pending (plan --detailed-exitcode only)
   3   at least one experiment could not be evaluated or applied, tonight or when this night was decided before,
-      or something is not as it was decided
+      or something is not as it was decided; replay and verify: what is stored is not whole, or comes out otherwise
   4   decided and applied, but a follow-up (registry, mail, page) is still to be done
   64  usage
   75  another run holds the lease
@@ -224,6 +245,12 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
         Command::Check => connect::check(&global).await,
         Command::Analyze(arguments) => analyze::run(arguments, global.output).await,
+        Command::Status(arguments) => status::status(&arguments, &global).await,
+        Command::History(arguments) => history::history(&arguments, &global).await,
+        Command::Explain(arguments) => explain::explain(&arguments, &global).await,
+        Command::Replay(arguments) => replay::replay(&arguments, &global).await,
+        Command::Verify(arguments) => verify::verify(&arguments, &global).await,
+        Command::Schema(arguments) => schema::schema(&arguments, global.output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -264,6 +291,9 @@ fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
             told.push(cause);
         }
     }
+    // A cause may repeat what stands in a table.
+    let told: Vec<String> =
+        told.iter().map(|told| told.lines().map(shown::plain).collect::<Vec<_>>().join("\n")).collect();
     match format {
         LogFormat::Text => eprintln!("error: {}", told.join("\n  because: ")),
         LogFormat::Json => tracing::error!("{}", told.join(": ")),

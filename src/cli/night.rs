@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::connect::Connections;
 use super::stop::StopSignal;
-use super::{Exit, Global, OutputFormat, as_of, now, output};
+use super::{Exit, Global, OutputFormat, as_of, now, output, shown};
 use crate::config::{self, Config};
 use crate::night::Night;
 use crate::report::NightReport;
@@ -63,7 +63,7 @@ pub(super) fn holder() -> String {
 
 pub(super) fn show(report: &NightReport, format: OutputFormat) -> anyhow::Result<()> {
     match format {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(report)?),
+        OutputFormat::Json => shown::json(report)?,
         OutputFormat::Text => print!("{}", output::night(report)),
     }
     Ok(())

@@ -40,7 +40,7 @@ pub struct StoredReport {
     pub report: Value,
 }
 
-fn stored_report(row: &AnyRow) -> Result<StoredReport, ControlError> {
+pub(super) fn stored_report(row: &AnyRow) -> Result<StoredReport, ControlError> {
     let reader = Reader::new("rampkeeper.night_reports", "run_id", row)?;
     Ok(StoredReport { as_of: reader.parse("as_of")?, run: reader.parse("run_id")?, report: reader.json("report")? })
 }

@@ -87,6 +87,9 @@ statements! {
     LAST_DECISION = "last_decision";
     LAST_EPOCH = "last_epoch";
     LAST_REGISTRY_WRITE = "last_registry_write";
+    LAST_RUN = "last_run";
+    LATEST_DECISIONS = "latest_decisions";
+    LATEST_REPORTS = "latest_reports";
     LEASE_HOLDER = "lease_holder";
     LEFT_ALONE = "left_alone";
     LOAD_ACTS = "load_acts";
@@ -106,9 +109,11 @@ statements! {
     MARK_TOLD = "mark_told";
     MOVE_BATCH = "move_batch";
     NEXT_MOVE_BATCH = "next_move_batch";
+    NEXT_POSITION = "next_position";
     NEXT_UNDO_BATCH = "next_undo_batch";
     NOTE_INCIDENT = "note_incident";
     NOTE_REGISTRY_WRITE = "note_registry_write";
+    OPEN_ACTIONS = "open_actions";
     OPEN_EPOCH = "open_epoch";
     OPEN_INCIDENTS = "open_incidents";
     PENDING_ACTIONS = "pending_actions";
@@ -118,6 +123,7 @@ statements! {
     RECORD_UNDO = "record_undo";
     RELEASE_LEASE = "release_lease";
     REPORTS_OF_NIGHT = "reports_of_night";
+    REPORTS_TO_CHECK = "reports_to_check";
     RESTATE_COHORT = "restate_cohort";
     RESTATE_DAY = "restate_day";
     RETIRE_VARIANT = "retire_variant";
@@ -133,6 +139,7 @@ statements! {
     TELL_INCIDENT = "tell_incident";
     UNDO_BATCH = "undo_batch";
     UNTOLD_REPORTS = "untold_reports";
+    VARIANTS_OF = "variants_of";
     VARIANT_EXISTS = "variant_exists";
     VARIANT_NAME = "variant_name";
     WRITE_ROLLOUT = "write_rollout";

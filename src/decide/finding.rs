@@ -46,30 +46,38 @@ impl From<&Reading> for Finding {
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    /// The estimate with its interval: `+12.4 % [+10.2 %, +14.7 %]`.
+    pub fn measured(&self) -> String {
         let show = |value: f64| match self.scale {
             Scale::Lift => Percent(value).to_string(),
             Scale::Value => Rounded(value).to_string(),
         };
-        write!(f, "{}: ", self.metric)?;
-        match self.effect {
-            Some(effect) => f.write_str(&show(effect))?,
-            None => f.write_str("no estimate")?,
-        }
+        let mut told = self.effect.map_or("no estimate".to_owned(), show);
         if let Some(interval) = self.interval {
-            write!(f, " [{}, {}]", show(interval.low), show(interval.high))?;
+            told.push_str(&format!(" [{}, {}]", show(interval.low), show(interval.high)));
         }
+        told
+    }
+
+    /// What it must stay clear of: `margin +10 %`, `ceiling 0.01`.
+    pub fn limit(&self) -> String {
         match (self.bound, self.direction) {
-            (Bound::Margin(margin), Direction::Increase) => write!(f, ", margin −{} %", Rounded(100.0 * margin.get()))?,
-            (Bound::Margin(margin), Direction::Decrease) => write!(f, ", margin +{} %", Rounded(100.0 * margin.get()))?,
-            (Bound::Ceiling(limit), _) => write!(f, ", ceiling {}", Rounded(limit))?,
-            (Bound::Floor(limit), _) => write!(f, ", floor {}", Rounded(limit))?,
+            (Bound::Margin(margin), Direction::Increase) => format!("margin −{} %", Rounded(100.0 * margin.get())),
+            (Bound::Margin(margin), Direction::Decrease) => format!("margin +{} %", Rounded(100.0 * margin.get())),
+            (Bound::Ceiling(limit), _) => format!("ceiling {}", Rounded(limit)),
+            (Bound::Floor(limit), _) => format!("floor {}", Rounded(limit)),
         }
-        if let Some(why) = &self.insufficient {
-            write!(f, " ({why})")?;
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, {}", self.metric, self.measured(), self.limit())?;
+        match &self.insufficient {
+            Some(why) => write!(f, " ({why})"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

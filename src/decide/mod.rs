@@ -12,8 +12,11 @@
 //! Harm is judged every night, on whatever evidence is stored; everything else only gates the way up. So anything that
 //! is unsure can lower a candidate or hold it, and never raise it.
 
+mod brief;
 mod finding;
+mod flip;
 mod forecast;
+mod gate;
 mod gates;
 mod reason;
 mod siblings;
@@ -26,8 +29,10 @@ use crate::domain::{ExperimentStatus, Frozen, Policy, RolloutState, Share, Varia
 use crate::evidence::{Assessment, DayState, Vanished};
 
 pub use finding::Finding;
-pub(crate) use finding::{Percent, Rounded};
+pub(crate) use finding::{EValue, Percent, Rounded};
+pub use flip::{Flip, Flips, Setting, World, flips};
 pub use forecast::{Forecast, forecast};
+pub use gate::{Gate, Passage};
 pub use reason::{Reason, Step};
 pub use siblings::promote_at_most_one;
 

@@ -9,6 +9,8 @@ mod crash;
 mod decide_properties;
 mod embedded;
 mod faults;
+mod flip_properties;
+mod inspect;
 mod mail_real;
 mod night_real;
 mod operator;
