@@ -144,6 +144,7 @@ fn mlflow(config: &Config, entry: &MlflowEntry) -> anyhow::Result<MlflowRegistry
     let settings = MlflowSettings {
         url: Url::parse(&entry.url).context("registry.mlflow.url is no address")?,
         auth,
+        ca_file: entry.ca_file.as_ref().map(|file| config.base.join(file)),
         timeout: Duration::from_secs(entry.timeout_seconds.unwrap_or(30)),
         retries: 4,
         retry_delay: Duration::from_millis(500),

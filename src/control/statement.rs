@@ -93,9 +93,12 @@ statements! {
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
     MARK_TOLD = "mark_told";
+    MIGRATIONS = "migrations";
     NEXT_MOVE_BATCH = "next_move_batch";
+    OPEN_ACTIONS = "open_actions";
     OPEN_EPOCH = "open_epoch";
     PENDING_ACTIONS = "pending_actions";
+    PROMPT_VERSIONS = "prompt_versions";
     RECORD_MOVES = "record_moves";
     RELEASE_LEASE = "release_lease";
     REPORTS_OF_NIGHT = "reports_of_night";
