@@ -34,6 +34,7 @@ use crate::warehouse::Warehouse;
 use days::Days;
 pub use error::NightError;
 use judge::{Case, Judged};
+pub use judge::{own_faults, shared_faults};
 pub use replay::{Recalled, Repeated, recall, repeat};
 
 /// One night's work and everything that it needs.

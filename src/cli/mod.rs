@@ -1,6 +1,8 @@
 //! The command line: arguments, connections, output, exit codes.
 
+mod address;
 mod analyze;
+mod check;
 mod connect;
 mod demo;
 mod migrate;
@@ -102,10 +104,10 @@ enum Command {
     Serve,
     /// Measure a policy's error rates and power: run made-up experiments through the code that decides real ones.
     Simulate(simulate::SimulateArguments),
-    /// Check the configuration and the connections; change nothing.
+    /// Check everything that a night relies on, say how to mend what is wrong, and change nothing.
     ///
-    /// Example: rampkeeper check --config config/rampkeeper.yml
-    Check,
+    /// Ends with 1 if something would keep a night from its work. Example: rampkeeper check --only mail,registry
+    Check(check::CheckArguments),
     /// Judge a CSV or Parquet file of your own: lifts, intervals, evidence and verdicts.
     Analyze(analyze::AnalyzeArguments),
     /// Write a completion script for a shell.
@@ -157,6 +159,7 @@ pub fn main() -> ExitCode {
         }
     };
     start_logging(&arguments);
+    keep_no_core();
     crate::registry::install_crypto_provider();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -181,12 +184,19 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Run => night::run(&global).await,
         Command::Serve => serve::serve(&global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
-        Command::Check => connect::check(&global).await,
+        Command::Check(arguments) => check::check(&global, &arguments).await,
         Command::Analyze(arguments) => analyze::run(arguments, global.output).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
             Ok(Exit::Done)
         }
+    }
+}
+
+/// A dump of the memory would hold every password.
+fn keep_no_core() {
+    if let Err(error) = rlimit::Resource::CORE.set(0, 0) {
+        tracing::warn!(%error, "core dumps could not be switched off; one would hold passwords");
     }
 }
 
