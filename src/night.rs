@@ -43,6 +43,7 @@ use days::Days;
 pub use error::NightError;
 pub use flip::flips_of;
 use judge::{Case, Judged};
+pub use judge::{own_faults, shared_faults};
 pub use replay::{Recalled, Repeated, recall, repeat};
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use croner::parser::{CronParser, Seconds};
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -45,6 +47,18 @@ pub enum ScheduleError {
     /// Signals cannot be heard.
     #[error("could not listen for SIGTERM")]
     Signal(#[source] std::io::Error),
+}
+
+/// The next times that a cron expression (with seconds) names in that time zone, after a moment, `count` at most.
+pub fn next_runs(cron: &str, timezone: &str, after: Timestamp, count: usize) -> Result<Vec<Timestamp>, ScheduleError> {
+    let failed = || ScheduleError::Scheduler { cron: cron.to_owned(), source: JobSchedulerError::ParseSchedule };
+    let zone: chrono_tz::Tz = timezone.parse().map_err(|_| ScheduleError::TimeZone(timezone.to_owned()))?;
+    // Read as the scheduler reads it.
+    let parser = CronParser::builder().seconds(Seconds::Required).dom_and_dow(true).build();
+    let parsed = parser.parse(cron).map_err(|_| failed())?;
+    let after = chrono::DateTime::from_timestamp(after.as_second(), 0).ok_or_else(failed)?.with_timezone(&zone);
+    let runs = parsed.iter_after(after).take(count).filter_map(|at| Timestamp::from_second(at.timestamp()).ok());
+    Ok(runs.collect())
 }
 
 /// Calls `night` by the cron expression (with seconds) in that time zone until SIGTERM or SIGINT. Two nights never run
@@ -96,4 +110,29 @@ where
         let _broken_off = at_work.lock().await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(cron: &str, timezone: &str, after: &str) -> Vec<String> {
+        let runs = next_runs(cron, timezone, after.parse().unwrap(), 3).unwrap();
+        runs.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_next_runs_follow_the_clocks_of_their_zone() {
+        assert_eq!(
+            runs("0 30 2 * * *", "UTC", "2026-03-28T02:30:00Z"),
+            ["2026-03-29T02:30:00Z", "2026-03-30T02:30:00Z", "2026-03-31T02:30:00Z"]
+        );
+        // On 29 March 2026 the clocks of Berlin go from 2 to 3 in the morning.
+        assert_eq!(
+            runs("0 0 5 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z"),
+            ["2026-03-28T04:00:00Z", "2026-03-29T03:00:00Z", "2026-03-30T03:00:00Z"]
+        );
+        assert!(next_runs("nightly", "UTC", Timestamp::UNIX_EPOCH, 3).is_err());
+        assert!(next_runs("0 0 5 * * *", "Mars/Olympus", Timestamp::UNIX_EPOCH, 3).is_err());
+    }
 }

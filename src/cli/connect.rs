@@ -1,18 +1,18 @@
 //! From settings to connected adapters: secrets are read here, and addresses made whole.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Exit, Global, now};
-use crate::config::{self, Config, EncryptionWord, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry};
+use super::address;
+use crate::config::{Config, EncryptionWord, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry};
 use crate::control::{ControlStore, Dialect};
 use crate::notify::{FileMailer, Mailer, SmtpMailer, SmtpSettings, Tls};
 use crate::registry::{Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, TablePrefix};
-use crate::warehouse::{LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse};
+use crate::warehouse::{Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse};
 
 /// Everything that a night talks to.
 pub(super) struct Connections {
@@ -20,6 +20,26 @@ pub(super) struct Connections {
     pub(super) warehouse: Box<dyn Warehouse>,
     pub(super) registry: Box<dyn Registry>,
     pub(super) mailer: Option<Box<dyn Mailer>>,
+}
+
+/// How long a server is waited for, and how often it is asked again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// The longest that one request may take, whatever is configured.
+    longest: Duration,
+    /// Whether a failed request is repeated.
+    repeats: bool,
+}
+
+impl Patience {
+    /// Nobody waits, and the work should be done.
+    pub(super) const OF_A_NIGHT: Patience = Patience { longest: Duration::MAX, repeats: true };
+    /// Somebody sits in front of it.
+    pub(super) const SHORT: Patience = Patience { longest: Duration::from_secs(10), repeats: false };
+
+    fn retries(self, otherwise: u32) -> u32 {
+        if self.repeats { otherwise } else { 0 }
+    }
 }
 
 impl Connections {
@@ -32,7 +52,7 @@ impl Connections {
     /// The same for what acts on stored evidence alone, and must not wait for a warehouse.
     pub(super) async fn without_warehouse(config: &Config) -> anyhow::Result<Self> {
         let control = control(config).await?;
-        let registry = registry(config, &control)?;
+        let registry = registry(config, &control, Patience::OF_A_NIGHT)?;
         let mailer = mailer(config)?;
         Ok(Self { control, warehouse: Box::new(NoWarehouse), registry, mailer })
     }
@@ -40,7 +60,7 @@ impl Connections {
 
 /// Connects to the control store.
 pub(super) async fn control(config: &Config) -> anyhow::Result<ControlStore> {
-    let url = control_url(config, "rw")?;
+    let url = control_address(config)?;
     Ok(ControlStore::connect(&url).await?)
 }
 
@@ -50,14 +70,30 @@ pub(super) async fn new_control(config: &Config) -> anyhow::Result<ControlStore>
     Ok(ControlStore::connect(&url).await?)
 }
 
+/// The control store's address, made whole.
+pub(super) fn control_address(config: &Config) -> anyhow::Result<SecretString> {
+    control_url(config, "rw")
+}
+
 fn control_url(config: &Config, mode: &str) -> anyhow::Result<SecretString> {
     let entry = &config.settings.control;
     let url = address(config, "control", &entry.url, &entry.url_from, &entry.password)?;
     let url = url.ok_or_else(|| anyhow!("control: no url is configured"))?;
     Ok(match url.expose_secret().strip_prefix("sqlite:") {
         Some(path) => sqlite_url(&config.base, path, mode)?.into(),
-        None => url,
+        None => encrypted(config, "control", url, &entry.ca_file)?,
     })
+}
+
+fn encrypted(
+    config: &Config,
+    what: &str,
+    url: SecretString,
+    ca_file: &Option<PathBuf>,
+) -> anyhow::Result<SecretString> {
+    let ca_file = ca_file.as_ref().map(|file| config.base.join(file));
+    address::with_encryption(url, ca_file.as_deref(), address::pgsslmode().as_deref())
+        .with_context(|| format!("{what}.ca_file cannot be used"))
 }
 
 /// A SQLite file is taken from the configuration's folder; only `migrate` makes it.
@@ -104,29 +140,55 @@ fn address(
 
 async fn warehouse(config: &Config) -> anyhow::Result<Box<dyn Warehouse>> {
     match (&config.settings.warehouse.postgres, &config.settings.warehouse.lake) {
-        (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres).await?)),
+        (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres, Patience::OF_A_NIGHT).await?)),
         (None, Some(lake)) => Ok(Box::new(LakeWarehouse::open(config.base.join(&lake.path))?)),
         (None, None) => Err(anyhow!("warehouse: give `postgres` or `lake`")),
     }
 }
 
-async fn postgres_warehouse(config: &Config, entry: &PostgresEntry) -> anyhow::Result<PostgresWarehouse> {
-    let own = address(config, "warehouse.postgres", &entry.url, &entry.url_from, &entry.password)?;
-    let url = match own {
-        Some(url) => url,
-        None => control_url(config, "rw")?,
-    };
+/// The same for a closer look, by somebody who waits.
+pub(super) async fn warehouse_to_examine(config: &Config) -> anyhow::Result<Box<dyn Examine>> {
+    match (&config.settings.warehouse.postgres, &config.settings.warehouse.lake) {
+        (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres, Patience::SHORT).await?)),
+        (None, Some(lake)) => Ok(Box::new(LakeWarehouse::open(config.base.join(&lake.path))?)),
+        (None, None) => Err(anyhow!("warehouse: give `postgres` or `lake`")),
+    }
+}
+
+/// The warehouse's address, made whole; without one of its own it is the control store's.
+pub(super) fn warehouse_address(config: &Config, entry: &PostgresEntry) -> anyhow::Result<SecretString> {
+    match address(config, "warehouse.postgres", &entry.url, &entry.url_from, &entry.password)? {
+        Some(url) => encrypted(config, "warehouse.postgres", url, &entry.ca_file),
+        None => control_address(config),
+    }
+}
+
+/// The longest that one query of a night may take.
+pub(super) fn statement_timeout(entry: &PostgresEntry) -> Duration {
+    Duration::from_secs(entry.statement_timeout_seconds.unwrap_or(600))
+}
+
+async fn postgres_warehouse(
+    config: &Config,
+    entry: &PostgresEntry,
+    patience: Patience,
+) -> anyhow::Result<PostgresWarehouse> {
     let settings = PostgresSettings {
-        url: url.expose_secret().to_owned(),
-        statement_timeout: Duration::from_secs(entry.statement_timeout_seconds.unwrap_or(600)),
+        url: warehouse_address(config, entry)?.expose_secret().to_owned(),
+        statement_timeout: statement_timeout(entry).min(patience.longest),
         max_connections: 2,
     };
     Ok(PostgresWarehouse::connect(settings).await?)
 }
 
-fn registry(config: &Config, control: &ControlStore) -> anyhow::Result<Box<dyn Registry>> {
+/// The model registry.
+pub(super) fn registry(
+    config: &Config,
+    control: &ControlStore,
+    patience: Patience,
+) -> anyhow::Result<Box<dyn Registry>> {
     match &config.settings.registry.mlflow {
-        Some(entry) => Ok(Box::new(mlflow(config, entry)?)),
+        Some(entry) => Ok(Box::new(mlflow(config, entry, patience)?)),
         None => {
             let prefix = match control.dialect() {
                 Dialect::Postgres => TablePrefix::Postgres,
@@ -137,7 +199,8 @@ fn registry(config: &Config, control: &ControlStore) -> anyhow::Result<Box<dyn R
     }
 }
 
-fn mlflow(config: &Config, entry: &MlflowEntry) -> anyhow::Result<MlflowRegistry> {
+/// The tracking server.
+pub(super) fn mlflow(config: &Config, entry: &MlflowEntry, patience: Patience) -> anyhow::Result<MlflowRegistry> {
     let read = |secret: &SecretRef, key: &str| {
         secret.read(&config.base).map_err(|why| anyhow!("registry.mlflow.{key}: {why}"))
     };
@@ -149,8 +212,9 @@ fn mlflow(config: &Config, entry: &MlflowEntry) -> anyhow::Result<MlflowRegistry
     let settings = MlflowSettings {
         url: Url::parse(&entry.url).context("registry.mlflow.url is no address")?,
         auth,
-        timeout: Duration::from_secs(entry.timeout_seconds.unwrap_or(30)),
-        retries: 4,
+        ca_file: entry.ca_file.as_ref().map(|file| config.base.join(file)),
+        timeout: Duration::from_secs(entry.timeout_seconds.unwrap_or(30)).min(patience.longest),
+        retries: patience.retries(4),
         retry_delay: Duration::from_millis(500),
     };
     Ok(MlflowRegistry::new(settings)?)
@@ -159,13 +223,14 @@ fn mlflow(config: &Config, entry: &MlflowEntry) -> anyhow::Result<MlflowRegistry
 fn mailer(config: &Config) -> anyhow::Result<Option<Box<dyn Mailer>>> {
     let Some(mail) = &config.settings.mail else { return Ok(None) };
     match (&mail.smtp, &mail.directory) {
-        (Some(smtp), _) => Ok(Some(Box::new(smtp_mailer(config, smtp)?))),
+        (Some(smtp), _) => Ok(Some(Box::new(smtp_mailer(config, smtp, Patience::OF_A_NIGHT)?))),
         (None, Some(directory)) => Ok(Some(Box::new(FileMailer::new(config.base.join(directory))))),
         (None, None) => Err(anyhow!("mail: give `smtp` or `directory`")),
     }
 }
 
-fn smtp_mailer(config: &Config, entry: &SmtpEntry) -> anyhow::Result<SmtpMailer> {
+/// The mail server.
+pub(super) fn smtp_mailer(config: &Config, entry: &SmtpEntry, patience: Patience) -> anyhow::Result<SmtpMailer> {
     let tls = match entry.encryption {
         EncryptionWord::Starttls => Tls::StartTls,
         EncryptionWord::Tls => Tls::Implicit,
@@ -186,65 +251,10 @@ fn smtp_mailer(config: &Config, entry: &SmtpEntry) -> anyhow::Result<SmtpMailer>
         tls,
         username: entry.username.clone(),
         password: password.transpose()?,
-        timeout: Duration::from_secs(30),
+        timeout: Duration::from_secs(30).min(patience.longest),
         ca_file: entry.ca_file.as_ref().map(|file| config.base.join(file)),
-        retries: 3,
+        retries: patience.retries(3),
         retry_delay: Duration::from_secs(1),
     };
     Ok(SmtpMailer::new(settings)?)
-}
-
-/// `check`: reads the configuration and asks every server one harmless question.
-pub(super) async fn check(global: &Global) -> anyhow::Result<Exit> {
-    let config = config::load(&global.config)?;
-    let mut failed = false;
-    let mut line = |what: String, result: anyhow::Result<String>| match result {
-        Ok(told) => println!("ok    {what}: {told}"),
-        Err(error) => {
-            failed = true;
-            println!("fail  {what}: {error:#}");
-        }
-    };
-    let metrics = config.metrics.len();
-    line(format!("configuration {}", global.config.display()), Ok(format!("{metrics} metrics")));
-    let control = control(&config).await;
-    match control {
-        Ok(control) => {
-            let experiments = control.load_experiments().await;
-            let told = experiments.map(|found| format!("{} running or paused experiments", found.len()));
-            line(format!("control store {}", control.describe()), told.map_err(Into::into));
-            let registry = registry(&config, &control);
-            match registry {
-                Ok(registry) => {
-                    let asked = registry.versions_tagged("rampkeeper-check", "stage", "production").await;
-                    line(registry.describe(), asked.map(|_| "answers".to_owned()).map_err(Into::into));
-                }
-                Err(error) => line("registry".into(), Err(error)),
-            }
-        }
-        Err(error) => line("control store".into(), Err(error)),
-    }
-    match warehouse(&config).await {
-        Ok(warehouse) => {
-            let date = super::as_of(global, now(global));
-            let asked = warehouse.partition(date).await.map(|found| match found {
-                Some(day) => format!("{} events on {date}", day.rows),
-                None => format!("no events on {date}"),
-            });
-            line(warehouse.describe(), asked.map_err(Into::into));
-        }
-        Err(error) => line("warehouse".into(), Err(error)),
-    }
-    match config.settings.mail.as_ref().map(|mail| &mail.smtp) {
-        None => line("mail".into(), Ok("none is configured; nobody reads the nights".into())),
-        Some(None) => line("mail".into(), Ok("written to a folder".into())),
-        Some(Some(smtp)) => {
-            let asked = match smtp_mailer(&config, smtp) {
-                Ok(mailer) => mailer.check().await.map_err(Into::into),
-                Err(error) => Err(error),
-            };
-            line(format!("mail server {}", smtp.host), asked.map(|_| "answers".to_owned()));
-        }
-    }
-    Ok(if failed { Exit::Failed } else { Exit::Done })
 }

@@ -1,7 +1,9 @@
 //! The command line: arguments, connections, output, exit codes.
 
 mod acts;
+mod address;
 mod analyze;
+mod check;
 mod connect;
 mod demo;
 mod explain;
@@ -139,10 +141,10 @@ enum Command {
     UndoMoves(undo::UndoArguments),
     /// Measure a policy's error rates and power: run made-up experiments through the code that decides real ones.
     Simulate(simulate::SimulateArguments),
-    /// Check the configuration and the connections; change nothing.
+    /// Check everything that a night relies on, say how to mend what is wrong, and change nothing.
     ///
-    /// Example: rampkeeper check --config config/rampkeeper.yml
-    Check,
+    /// Ends with 1 if something would keep a night from its work. Example: rampkeeper check --only mail,registry
+    Check(check::CheckArguments),
     /// Judge a CSV or Parquet file of your own: lifts, intervals, evidence and verdicts.
     Analyze(analyze::AnalyzeArguments),
     /// Show where every candidate stands, what it waits for, and what is in force; change nothing.
@@ -210,6 +212,7 @@ pub fn main() -> ExitCode {
         }
     };
     start_logging(&arguments);
+    keep_no_core();
     crate::registry::install_crypto_provider();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -243,7 +246,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Serve => serve::serve(&global).await,
         Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
-        Command::Check => connect::check(&global).await,
+        Command::Check(arguments) => check::check(&global, &arguments).await,
         Command::Analyze(arguments) => analyze::run(arguments, global.output).await,
         Command::Status(arguments) => status::status(&arguments, &global).await,
         Command::History(arguments) => history::history(&arguments, &global).await,
@@ -255,6 +258,13 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
             Ok(Exit::Done)
         }
+    }
+}
+
+/// A dump of the memory would hold every password.
+fn keep_no_core() {
+    if let Err(error) = rlimit::Resource::CORE.set(0, 0) {
+        tracing::warn!(%error, "core dumps could not be switched off; one would hold passwords");
     }
 }
 

@@ -62,22 +62,33 @@ impl Document {
 
     /// A fault at the value that a JSON pointer names, or at its nearest ancestor that stands in the file.
     pub fn fault(&self, pointer: &str, message: impl Into<String>) -> Fault {
-        let mut at = pointer;
-        let place = loop {
-            if let Some(place) = self.places.get(at) {
-                break *place;
-            }
-            match at.rfind('/') {
-                Some(cut) => at = &at[..cut],
-                None => break Place { line: 1, column: 1 },
-            }
-        };
+        let place = self.nearest(pointer);
         Fault {
             path: self.path.clone(),
             line: place.line,
             column: place.column,
             key: pointer.trim_start_matches('/').replace('/', "."),
             message: message.into(),
+        }
+    }
+
+    /// `FILE:LINE` of the value that the keys lead to, or of its nearest ancestor that stands in the file.
+    pub fn place(&self, keys: &[&str]) -> String {
+        let pointer: String =
+            keys.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect();
+        format!("{}:{}", self.path.display(), self.nearest(&pointer).line)
+    }
+
+    fn nearest(&self, pointer: &str) -> Place {
+        let mut at = pointer;
+        loop {
+            if let Some(place) = self.places.get(at) {
+                return *place;
+            }
+            match at.rfind('/') {
+                Some(cut) => at = &at[..cut],
+                None => return Place { line: 1, column: 1 },
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,7 @@ pub use fault::{ConfigError, Fault};
 pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
-pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, SettingsFile, SmtpEntry};
+pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
 
 use crate::domain::Metric;
 use document::Document;
@@ -40,12 +41,25 @@ pub struct Config {
     pub policies: Policies,
     /// SHA-256 of the metrics and promotion files, in hexadecimal: what a decision was made under.
     pub digest: String,
+    metrics_file: Arc<Document>,
+    promotion_file: Arc<Document>,
 }
 
 impl Config {
     /// The share of units seen in two arms above which nothing goes up.
     pub fn max_multiple_exposure(&self) -> f64 {
         self.settings.evidence.max_multiple_exposure.unwrap_or(0.001)
+    }
+
+    /// Where a key of the metrics file stands, as `FILE:LINE`. `keys` lead there from the file's top; of those that do not
+    /// stand in the file, the nearest that does is meant.
+    pub fn place_in_metrics(&self, keys: &[&str]) -> String {
+        self.metrics_file.place(keys)
+    }
+
+    /// The same for the promotion file.
+    pub fn place_in_promotion(&self, keys: &[&str]) -> String {
+        self.promotion_file.place(keys)
     }
 }
 
@@ -79,9 +93,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let policies = policies.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
 
     match (settings, metrics, policies, metrics_file, promotion_file) {
-        (Some(settings), Some(metrics), Some(policies), Some((_, a, _)), Some((_, b, _))) if faults.is_empty() => {
+        (Some(settings), Some(metrics), Some(policies), Some((m, a, _)), Some((p, b, _))) if faults.is_empty() => {
             let digest = Sha256::new().chain_update(a).chain_update([0]).chain_update(b).finalize();
-            Ok(Config { base, settings, metrics, policies, digest: format!("{digest:x}") })
+            let digest = format!("{digest:x}");
+            let (metrics_file, promotion_file) = (Arc::new(m), Arc::new(p));
+            Ok(Config { base, settings, metrics, policies, digest, metrics_file, promotion_file })
         }
         _ => {
             faults.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));

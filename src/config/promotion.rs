@@ -28,6 +28,11 @@ impl Policies {
         self.by_experiment.get(experiment).unwrap_or(&self.default)
     }
 
+    /// The policy for experiments without one of their own.
+    pub fn default(&self) -> &Policy {
+        &self.default
+    }
+
     /// The names of the experiments with a policy of their own.
     pub fn experiments(&self) -> impl Iterator<Item = &str> {
         self.by_experiment.keys().map(String::as_str)

@@ -45,6 +45,9 @@ pub struct ControlEntry {
     pub url_from: Option<SecretRef>,
     /// The password for `url`.
     pub password: Option<SecretRef>,
+    /// A PEM file with a certificate authority to trust beside the public ones; the connection is then encrypted, and
+    /// the certificate and the host name in it are checked.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The warehouse: exactly one of the two.
@@ -67,6 +70,9 @@ pub struct PostgresEntry {
     pub url_from: Option<SecretRef>,
     /// The password for `url`.
     pub password: Option<SecretRef>,
+    /// A PEM file with a certificate authority to trust beside the public ones; the connection is then encrypted, and
+    /// the certificate and the host name in it are checked.
+    pub ca_file: Option<PathBuf>,
     /// Seconds that one query may take; 600 unless told.
     #[schemars(range(min = 1))]
     pub statement_timeout_seconds: Option<u64>,
@@ -102,6 +108,8 @@ pub struct MlflowEntry {
     pub password: Option<SecretRef>,
     /// A bearer token instead.
     pub token: Option<SecretRef>,
+    /// A PEM file with a certificate authority to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// Seconds that one request may take; 30 unless told.
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
@@ -198,10 +206,15 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |at: &str, message: &str| faults.push(document.fault(at, message));
     one_url(&mut fault, "/control", &file.control.url, &file.control.url_from, &file.control.password, true);
+    encryption(&mut fault, "/control", &file.control.url, &file.control.ca_file);
     match (&file.warehouse.postgres, &file.warehouse.lake) {
         (Some(postgres), None) => {
             one_url(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.url_from, &postgres.password, false);
+            encryption(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.ca_file);
             let own = postgres.url.is_some() || postgres.url_from.is_some();
+            if !own && postgres.ca_file.is_some() {
+                fault("/warehouse/postgres/ca_file", "without `url` this is the control store; give `control.ca_file`");
+            }
             if !own && file.control.url.as_deref().is_some_and(|url| url.starts_with("sqlite:")) {
                 fault(
                     "/warehouse/postgres",
@@ -221,6 +234,9 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
                     fault("/registry/mlflow/url", "a user does not go into the address; use `username` and `password`");
                 }
                 Ok(_) => {}
+            }
+            if mlflow.ca_file.is_some() && mlflow.url.starts_with("http://") {
+                fault("/registry/mlflow/ca_file", "http has no certificate to check; write https://… as the `url`");
             }
             if mlflow.username.is_some() != mlflow.password.is_some() {
                 fault("/registry/mlflow", "`username` and `password` belong together");
@@ -285,6 +301,31 @@ fn one_url(
             if let Err(message) = address(url, &schemes, "postgres://… or sqlite:…", instead) {
                 fault(&format!("{at}/url"), &message);
             }
+        }
+        _ => {}
+    }
+}
+
+/// How an address says that it is to be encrypted, beside the file of certificates.
+fn encryption(fault: &mut impl FnMut(&str, &str), at: &str, url: &Option<String>, ca_file: &Option<PathBuf>) {
+    // An address that cannot be read has told so already.
+    let Some(url) = url.as_deref().and_then(|url| url::Url::parse(url).ok()) else { return };
+    if url.scheme() == "sqlite" {
+        if ca_file.is_some() {
+            fault(&format!("{at}/ca_file"), "SQLite is a file and has no certificate to check");
+        }
+        return;
+    }
+    let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+    let mode = url.query_pairs().find(|(key, _)| key == "sslmode" || key == "ssl-mode").map(|(_, mode)| mode);
+    match mode.as_deref() {
+        Some(mode) if !modes.contains(&mode) => {
+            // Not repeated: of an address it is not known which part is a secret.
+            fault(&format!("{at}/url"), &format!("this `sslmode` is not one of {}", modes.join(", ")));
+        }
+        Some("disable" | "allow" | "prefer" | "require") if ca_file.is_some() => {
+            let message = "this `sslmode` checks no certificate, so `ca_file` would be of no use; leave `sslmode` out";
+            fault(&format!("{at}/ca_file"), message);
         }
         _ => {}
     }

@@ -2,14 +2,18 @@
 
 use sqlx::migrate::MigrateError;
 
+use crate::domain::tls_advice;
+
 /// A fault of the control store; each names what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// No connection.
-    #[error("could not connect to the control store {address}")]
+    #[error("could not connect to the control store {address}{}", advice.map(|advice| format!(": {advice}")).unwrap_or_default())]
     Connect {
         /// Its address, without a password.
         address: String,
+        /// What to do, when that is known.
+        advice: Option<&'static str>,
         /// Why.
         source: sqlx::Error,
     },
@@ -118,6 +122,20 @@ fn is_transient(error: &sqlx::Error) -> bool {
             of_postgres || of_sqlite || ["53300", "55P03"].contains(&&*code)
         }),
         _ => false,
+    }
+}
+
+impl ControlError {
+    /// A connection that could not be made.
+    pub(super) fn connecting(address: &str, source: sqlx::Error) -> ControlError {
+        let advice = match &source {
+            sqlx::Error::Tls(error) => Some(tls_advice(&error.to_string())),
+            sqlx::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Some(tls_advice(&error.to_string()))
+            }
+            _ => None,
+        };
+        ControlError::Connect { address: address.to_owned(), advice, source }
     }
 }
 

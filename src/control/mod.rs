@@ -7,6 +7,7 @@ mod acts;
 mod collected;
 mod error;
 mod incidents;
+mod inspect;
 mod journal;
 mod lease;
 mod ledger;
@@ -30,6 +31,7 @@ use sqlx::{AnyPool, Connection, Executor};
 pub use collected::Progress;
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
+pub use inspect::{Migration, MigrationState, OpenActions};
 pub use journal::{PendingAction, StoredReport};
 pub use lease::Lease;
 pub use ledger::{StoredDecision, Wanted};
@@ -67,7 +69,7 @@ impl ControlStore {
             Dialect::Postgres => "SET TIME ZONE 'UTC'",
             Dialect::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL",
         };
-        let connect = |source| ControlError::Connect { address: address.clone(), source };
+        let connect = |source| ControlError::connecting(&address, source);
         // One connection by hand first: a pool would try until its patience ends, and then not say why.
         let first = tokio::time::timeout(CONNECT_WITHIN, sqlx::AnyConnection::connect(url)).await;
         let first = first.map_err(|_| connect(sqlx::Error::PoolTimedOut))?.map_err(connect)?;

@@ -69,6 +69,7 @@ statements! {
     COMPLETE_EXPERIMENT = "complete_experiment";
     COUNT_UNITS = "count_units";
     DECISIONS = "decisions";
+    DUE_ACTIONS = "due_actions";
     EPOCHS_OF = "epochs_of";
     EXPERIMENT_NAMES = "experiment_names";
     EXPERIMENT_STATUS = "experiment_status";
@@ -107,6 +108,7 @@ statements! {
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
     MARK_TOLD = "mark_told";
+    MIGRATIONS = "migrations";
     MOVE_BATCH = "move_batch";
     NEXT_MOVE_BATCH = "next_move_batch";
     NEXT_POSITION = "next_position";
@@ -118,6 +120,7 @@ statements! {
     OPEN_INCIDENTS = "open_incidents";
     PENDING_ACTIONS = "pending_actions";
     POLICY_VERSION_STATUS = "policy_version_status";
+    PROMPT_VERSIONS = "prompt_versions";
     PROMPT_VERSION_STATUS = "prompt_version_status";
     RECORD_MOVES = "record_moves";
     RECORD_UNDO = "record_undo";

@@ -85,6 +85,17 @@ impl Freeze {
         freezes.iter().find_map(|freeze| freeze.at(now))
     }
 
+    /// Whether it is over at that moment, and will not come again.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let Ok(zone) = TimeZone::get(&self.timezone) else { return false };
+        let local = now.to_zoned(zone);
+        match &self.window {
+            Window::Between { until, .. } => *until <= local.datetime(),
+            Window::Dates(dates) => dates.iter().all(|date| *date < local.date()),
+            Window::Yearly(_) | Window::Cron { .. } => false,
+        }
+    }
+
     /// What is wrong with it, if something is: an unknown time zone, an unreadable expression, an end before the beginning.
     pub fn fault(&self) -> Option<String> {
         if TimeZone::get(&self.timezone).is_err() {
@@ -140,6 +151,10 @@ mod tests {
         assert_eq!(at(&christmas, "2031-12-25T23:30:00Z"), None);
         let holiday = freeze(Window::Dates(vec!["2026-05-01".parse().unwrap()]));
         assert_eq!(at(&holiday, "2026-05-01T00:30:00Z").as_deref(), Some("2026-05-01T22:00:00Z"));
+        let is_over = |freeze: &Freeze, now: &str| freeze.is_over(now.parse().unwrap());
+        assert!(!is_over(&between, "2027-01-03T22:59:59Z") && is_over(&between, "2027-01-03T23:00:00Z"));
+        assert!(!is_over(&holiday, "2026-05-01T21:59:59Z") && is_over(&holiday, "2026-05-01T22:00:00Z"));
+        assert!(!is_over(&christmas, "2031-12-26T12:00:00Z"), "it comes again");
     }
 
     #[test]

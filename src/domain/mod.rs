@@ -4,6 +4,7 @@
 
 mod amendment;
 mod cohort;
+mod database;
 mod experiment;
 mod freeze;
 mod metric;
@@ -16,6 +17,7 @@ mod variant_config;
 
 pub use amendment::{Amendment, Rules};
 pub use cohort::{CohortRequest, Epoch, EpochSpan, exposure_spans};
+pub use database::{Relation, Session, tls_advice};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
 pub use freeze::{Freeze, Frozen, Window};
 pub use metric::{Direction, Field, FieldRoot, Measure, Metric, MetricForm, Value};

@@ -25,7 +25,7 @@ use crate::domain::{
 use crate::evidence::{Assessment, Comparison, Vanished, assess, closed_by, vanished};
 use crate::plan::{Plan, Versions, is_retired, plan};
 use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
-use faults::{own_faults, shared_faults};
+pub use faults::{own_faults, shared_faults};
 use state::{outside_epoch, state_of};
 
 /// One experiment, judged.

@@ -110,15 +110,19 @@ impl SmtpMailer {
         Ok(Self { host, port, tls, tls_parameters, credentials, timeout, retries, backoff })
     }
 
-    /// Connects, encrypts and authenticates as for a mail, and sends none. Tried once.
+    /// Connects, encrypts and authenticates as for a mail, and sends none. Tried once. Gives the server's certificate
+    /// (DER) where there is encryption.
     ///
     /// # Errors
     /// What [`Mailer::send`] would meet before the mail itself.
-    pub async fn check(&self) -> Result<(), MailError> {
+    pub async fn check(&self) -> Result<Option<Vec<u8>>, MailError> {
         self.in_time(async {
+            let mut connection = self.connect().await?;
+            let encrypted = self.tls_parameters.is_some();
+            let certificate = encrypted.then(|| connection.peer_certificate().ok()).flatten();
             // A server that hangs up instead of taking leave has still let us in.
-            let _ = self.connect().await?.quit().await;
-            Ok(())
+            let _ = connection.quit().await;
+            Ok(certificate)
         })
         .await
     }

@@ -55,6 +55,19 @@ pub enum RegistryError {
         #[source]
         source: reqwest::Error,
     },
+    /// A certificate came that isn't trusted, or that bears another name.
+    #[error(
+        "{call} was not sent: the certificate of {server} is not accepted; give the authority that signed it as `ca_file`, and use the host name that it bears"
+    )]
+    Untrusted {
+        /// Method, path and subject of the call.
+        call: String,
+        /// The server, without credentials.
+        server: String,
+        /// What the client said.
+        #[source]
+        source: reqwest::Error,
+    },
     /// An answer came, and it was no.
     #[error("{0}")]
     Refused(Box<Refusal>),
@@ -160,6 +173,7 @@ impl RegistryError {
             Self::Store { source, .. } => is_away(source) || is_locked(source),
             Self::Settings(_)
             | Self::NoCryptoProvider
+            | Self::Untrusted { .. }
             | Self::BadName { .. }
             | Self::ValueTooLong { .. }
             | Self::NoSuchVersion { .. }

@@ -1,11 +1,13 @@
 //! One call to MLflow's REST API: authenticated, bounded in time and size, retried while there is hope, and explained
 //! when there is none.
 
+use std::path::Path;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::tls::TlsInfo;
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +58,15 @@ impl Auth {
     }
 }
 
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Its version; none if it does not tell.
+    pub version: Option<String>,
+    /// Its certificate (DER), over TLS.
+    pub certificate: Option<Vec<u8>>,
+}
+
 /// What is asked of the server and, for messages, about which model or version.
 pub(super) struct Call<'a> {
     pub(super) method: Method,
@@ -89,7 +100,7 @@ pub(super) struct Http {
 impl Http {
     /// Checks the settings; connects to nothing.
     pub(super) fn new(settings: MlflowSettings) -> Result<Self, RegistryError> {
-        let MlflowSettings { mut url, auth, timeout, retries, retry_delay } = settings;
+        let MlflowSettings { mut url, auth, ca_file, timeout, retries, retry_delay } = settings;
         if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
             return Err(RegistryError::Settings(format!(
                 "the URL's scheme is `{}`; an MLflow server is reached by http or https",
@@ -116,7 +127,10 @@ impl Http {
         }
         url.set_query(None);
         url.set_fragment(None);
+        let authorities = ca_file.map(|path| authorities(&path)).transpose()?.unwrap_or_default();
         let client = Client::builder()
+            .tls_certs_merge(authorities)
+            .tls_info(true)
             .user_agent(concat!("rampkeeper/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout)
             .connect_timeout(timeout)
@@ -130,6 +144,24 @@ impl Http {
             .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX))
             .with_jitter();
         Ok(Self { client, base: url, auth, backoff })
+    }
+
+    /// Asks for the version, which MLflow tells at `/version` as plain text.
+    pub(super) async fn about(&self) -> Result<ServerInfo, RegistryError> {
+        let call = Call { method: Method::GET, path: "version", subject: "the server" };
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("version");
+        }
+        let request = self.auth.apply(self.client.get(url));
+        let mut response = request.send().await.map_err(|source| self.unreachable(&call, source))?;
+        let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        let certificate = certificate.map(<[u8]>::to_vec);
+        let first = response.chunk().await.map_err(|source| self.unreachable(&call, source))?.unwrap_or_default();
+        // Before MLflow 1.24 there was no such page, and a proxy may hide it: that is not worth an error.
+        let told = response.status().is_success().then(|| self.excerpt(&first));
+        let version = told.filter(|told| told.len() < 40 && told.starts_with(|c: char| c.is_ascii_digit()));
+        Ok(ServerInfo { version, certificate })
     }
 
     /// The server's URL, which holds no credentials.
@@ -176,12 +208,7 @@ impl Http {
             Parameters::Query(query) => request.query(query),
             Parameters::Json(body) => request.json(body),
         };
-        let unreachable = |source: reqwest::Error| RegistryError::Unreachable {
-            call: call.words(),
-            server: self.server().to_owned(),
-            attempts: 1,
-            source: source.without_url(),
-        };
+        let unreachable = |source| self.unreachable(call, source);
         let mut response = request.send().await.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -191,6 +218,14 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         if response.status().is_success() { Ok(body) } else { Err(self.refusal(call, &response, &body)) }
+    }
+
+    fn unreachable(&self, call: &Call<'_>, source: reqwest::Error) -> RegistryError {
+        let (call, server, source) = (call.words(), self.server().to_owned(), source.without_url());
+        match is_untrusted(&source) {
+            true => RegistryError::Untrusted { call, server, source },
+            false => RegistryError::Unreachable { call, server, attempts: 1, source },
+        }
     }
 
     fn refusal(&self, call: &Call<'_>, response: &Response, body: &[u8]) -> RegistryError {
@@ -268,4 +303,30 @@ impl Http {
             None => line,
         }
     }
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, RegistryError> {
+    let unusable = |why: String| RegistryError::Settings(format!("the certificate file {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("it could not be read: {error}")))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
+    // A file without a certificate is read without complaint and would then fail far from here.
+    if found.is_empty() {
+        return Err(unusable("there is no `-----BEGIN CERTIFICATE-----` in it".into()));
+    }
+    Ok(found)
+}
+
+/// Whether somewhere beneath an error stands a certificate that wasn't accepted.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
+        if let Some(rustls::Error::InvalidCertificate(_)) = inner {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

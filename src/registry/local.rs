@@ -13,24 +13,13 @@ use crate::domain::ModelVersion;
 use super::names::{check_alias, check_key, check_model, check_value, sort_by_number};
 use super::{Registry, RegistryError, VersionInfo, VersionStatus};
 
-const TAGS: &str = "SELECT key, value FROM {prefix}registry_tags WHERE model = $1 AND version = $2";
-
-const ALIASES: &str = "SELECT alias FROM {prefix}registry_aliases WHERE model = $1 AND version = $2 ORDER BY alias";
-
-const TAGGED: &str = "SELECT version FROM {prefix}registry_tags WHERE model = $1 AND key = $2 AND value = $3";
-
-const SET_TAG: &str = "INSERT INTO {prefix}registry_tags (model, version, key, value) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (model, version, key) DO UPDATE SET value = excluded.value";
-
-const ALIAS: &str = "SELECT version FROM {prefix}registry_aliases WHERE model = $1 AND alias = $2";
-
-/// Touches no row when the version doesn't exist. The casts tell PostgreSQL the types of a select list's parameters.
-const SET_ALIAS: &str = "INSERT INTO {prefix}registry_aliases (model, alias, version) \
-     SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT) \
-     WHERE EXISTS (SELECT 1 FROM {prefix}registry_tags WHERE model = $1 AND version = $3) \
-     ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version";
-
-const DELETE_ALIAS: &str = "DELETE FROM {prefix}registry_aliases WHERE model = $1 AND alias = $2";
+const TAGS: &str = include_str!("../../queries/registry/tags.sql");
+const ALIASES: &str = include_str!("../../queries/registry/aliases.sql");
+const TAGGED: &str = include_str!("../../queries/registry/tagged.sql");
+const SET_TAG: &str = include_str!("../../queries/registry/set_tag.sql");
+const ALIAS: &str = include_str!("../../queries/registry/alias.sql");
+const SET_ALIAS: &str = include_str!("../../queries/registry/set_alias.sql");
+const DELETE_ALIAS: &str = include_str!("../../queries/registry/delete_alias.sql");
 
 /// What stands before the control store's table names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +56,7 @@ impl LocalRegistry {
     /// The statement with its table names. The prefix is one of two constants, so the text is as safe as the constants
     /// above; every value is bound.
     fn sql(&self, statement: &str) -> AssertSqlSafe<String> {
-        AssertSqlSafe(statement.replace("{prefix}", self.prefix.as_str()))
+        AssertSqlSafe(statement.replace(TablePrefix::Postgres.as_str(), self.prefix.as_str()))
     }
 
     /// The one text column of every row.

@@ -4,6 +4,7 @@
 //! doesn't exist is a 400; setting an alias moves it in one step; removing one that isn't there succeeds; MLflow's own
 //! stages are deprecated and not used.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use url::Url;
 
 use crate::domain::ModelVersion;
 
-use super::http::{Auth, Call, Http, Parameters};
+use super::http::{Auth, Call, Http, Parameters, ServerInfo};
 use super::names::{check_alias, check_key, check_model, check_value, sort_by_number};
 use super::{Refusal, Registry, RegistryError, VersionInfo, VersionStatus};
 
@@ -32,6 +33,8 @@ pub struct MlflowSettings {
     pub url: Url,
     /// Who is calling.
     pub auth: Auth,
+    /// A PEM file of certificate authorities to be trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// How long one request may take.
     pub timeout: Duration,
     /// How often a call is repeated after connection errors, timeouts and the statuses 408, 429 and 5xx.
@@ -55,6 +58,14 @@ impl MlflowRegistry {
     /// provider installed (see [`super::install_crypto_provider`]).
     pub fn new(settings: MlflowSettings) -> Result<Self, RegistryError> {
         Ok(Self { http: Http::new(settings)? })
+    }
+
+    /// The server's version and, over TLS, its certificate. Asked once, whatever the settings say of retries.
+    ///
+    /// # Errors
+    /// As [`Registry::version`].
+    pub async fn about(&self) -> Result<ServerInfo, RegistryError> {
+        self.http.about().await
     }
 
     async fn get<T: serde::de::DeserializeOwned>(

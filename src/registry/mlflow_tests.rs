@@ -13,6 +13,7 @@ fn settings(url: &str, auth: Auth) -> MlflowSettings {
     MlflowSettings {
         url: url.parse().unwrap(),
         auth,
+        ca_file: None,
         timeout: Duration::from_secs(5),
         retries: 2,
         retry_delay: Duration::from_millis(1),

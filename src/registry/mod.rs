@@ -24,7 +24,7 @@ mod mlflow;
 mod names;
 
 pub use error::{Refusal, RegistryError};
-pub use http::Auth;
+pub use http::{Auth, ServerInfo};
 pub use local::{LocalRegistry, TablePrefix};
 pub use mlflow::{MlflowRegistry, MlflowSettings};
 

@@ -22,6 +22,16 @@ pub enum WarehouseError {
         /// What the client said.
         source: Cause,
     },
+    /// A server that could not be reached over TLS.
+    #[error("the warehouse {warehouse} cannot be reached: {advice}")]
+    Tls {
+        /// Where it was sought, without secrets.
+        warehouse: String,
+        /// What to do.
+        advice: &'static str,
+        /// What the client said.
+        source: Cause,
+    },
     /// A table, or the folder that stands for it, is not there.
     #[error("{table} is not there; {advice}")]
     MissingTable {
@@ -138,7 +148,7 @@ impl WarehouseError {
     /// Whether every experiment is affected, so that the run fails as a whole; otherwise this experiment only.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::MissingTable { .. } | Self::Forbidden { .. } => true,
+            Self::Unreachable { .. } | Self::Tls { .. } | Self::MissingTable { .. } | Self::Forbidden { .. } => true,
             Self::MissingColumn { .. }
             | Self::WrongColumn { .. }
             | Self::NotANumber { .. }

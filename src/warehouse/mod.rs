@@ -5,6 +5,7 @@
 
 mod cohort_rows;
 mod error;
+mod examine;
 #[cfg(test)]
 mod fixture;
 mod instants;
@@ -22,6 +23,7 @@ use polars::prelude::DataFrame;
 use crate::domain::CohortRequest;
 
 pub use error::WarehouseError;
+pub use examine::{Examine, Sample};
 pub use lake::LakeWarehouse;
 pub use none::NoWarehouse;
 pub use postgres::{PostgresSettings, PostgresWarehouse};

@@ -21,6 +21,7 @@ fn registry(mlflow: &Mlflow) -> MlflowRegistry {
     let settings = MlflowSettings {
         url,
         auth: Auth::None,
+        ca_file: None,
         timeout: Duration::from_secs(30),
         retries: 2,
         retry_delay: Duration::from_millis(50),

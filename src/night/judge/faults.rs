@@ -5,7 +5,7 @@ use crate::domain::{Policy, Variant};
 use crate::plan::Versions;
 
 /// Faults of the experiment that concern every candidate.
-pub(super) fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> {
+pub fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> {
     let experiment = &record.experiment;
     let mut faults = record.faults.clone();
     match experiment.variant(&policy.control) {
@@ -32,7 +32,7 @@ pub(super) fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<S
 }
 
 /// Faults of one candidate.
-pub(super) fn own_faults(candidate: &Variant, versions: &Versions) -> Vec<String> {
+pub fn own_faults(candidate: &Variant, versions: &Versions) -> Vec<String> {
     match &candidate.config {
         Err(error) => vec![format!("variant {}: {error}", candidate.name)],
         Ok(config) => {

@@ -92,13 +92,19 @@ impl UnitSums {
     }
 }
 
-fn wanted(needs: &Needs, id_type: Option<DataType>) -> Vec<Wanted> {
-    let mut wanted = vec![
+/// The columns of an event, whatever its type.
+pub(super) fn base(unit_type: &str) -> Vec<Wanted> {
+    vec![
         Wanted::required("event_type", Kind::Text),
         Wanted::required("unit_id", Kind::Text),
         Wanted::required("timestamp", Kind::Instant),
-        Wanted { absence: Absence::Constant(needs.unit_type.clone()), ..Wanted::required("unit_type", Kind::Text) },
-    ];
+        Wanted { absence: Absence::Constant(unit_type.to_owned()), ..Wanted::required("unit_type", Kind::Text) },
+    ]
+}
+
+/// The columns of the events that are needed, with the fields that are read.
+pub(super) fn wanted(needs: &Needs, id_type: Option<DataType>) -> Vec<Wanted> {
+    let mut wanted = base(&needs.unit_type);
     if let Some(id_type) = id_type {
         wanted.push(Wanted { absence: Absence::Null, ..Wanted::required("event_id", Kind::Key(id_type)) });
     }
@@ -116,7 +122,7 @@ fn wanted(needs: &Needs, id_type: Option<DataType>) -> Vec<Wanted> {
 }
 
 /// A key of `metrics` is a column of its own name; those of the other roots carry the root before a dot.
-fn column_of(field: &Field) -> String {
+pub(super) fn column_of(field: &Field) -> String {
     match field.root {
         FieldRoot::Metrics => field.key.clone(),
         FieldRoot::Context | FieldRoot::Payload => field.to_string(),

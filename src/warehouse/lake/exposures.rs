@@ -215,7 +215,8 @@ fn requested_days(folders: &Folders, needs: &Needs) -> Result<Vec<Day>, Warehous
     Ok(days)
 }
 
-fn wanted() -> [Wanted; 4] {
+/// The columns of an assignment.
+pub(super) fn wanted() -> [Wanted; 4] {
     [
         Wanted::required("experiment_id", Kind::Text),
         Wanted::required("unit_id", Kind::Text),

@@ -110,6 +110,13 @@ impl Folders {
 
     /// The days of a table that exist in `from..to`.
     pub(super) fn days_before(&self, table: Table, from: Date, to: Date) -> Result<Vec<Day>, WarehouseError> {
+        let dates = self.dates(table)?.into_iter().filter(|date| (from..to).contains(date));
+        let days = dates.map(|date| self.day(table, date)).collect::<Result<Vec<_>, _>>()?;
+        Ok(days.into_iter().flatten().collect())
+    }
+
+    /// The dates that a table has a folder for, in order.
+    pub(super) fn dates(&self, table: Table) -> Result<Vec<Date>, WarehouseError> {
         self.require(table)?;
         let folder = self.root.join(table.name());
         let failed = |error: io::Error| WarehouseError::Query {
@@ -121,11 +128,10 @@ impl Folders {
             let name = entry.map_err(failed)?.file_name();
             let date =
                 name.to_str().and_then(|name| name.strip_prefix("date=")).and_then(|date| date.parse::<Date>().ok());
-            dates.extend(date.filter(|date| (from..to).contains(date)));
+            dates.extend(date);
         }
         dates.sort();
-        let days = dates.into_iter().map(|date| self.day(table, date)).collect::<Result<Vec<_>, _>>()?;
-        Ok(days.into_iter().flatten().collect())
+        Ok(dates)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod columns;
 mod events;
+mod examine;
 mod exposures;
 mod files;
 mod tally;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Row};
 
+use crate::domain::tls_advice;
 use crate::warehouse::error::WarehouseError;
 
 /// A column that must be there.
@@ -60,22 +61,21 @@ pub(super) async fn columns(pool: &PgPool) -> Result<Columns, sqlx::Error> {
     Ok(columns)
 }
 
-/// The first thing that the tables lack.
-pub(super) fn schema_fault(columns: &Columns) -> Option<WarehouseError> {
+/// Everything that the tables lack.
+pub(super) fn schema_faults(columns: &Columns) -> Vec<WarehouseError> {
+    let mut faults = Vec::new();
     for (table, needed) in [("assignments", ASSIGNMENTS), ("events", EVENTS)] {
-        let Some(found) = columns.get(table) else {
-            return Some(WarehouseError::MissingTable {
+        match columns.get(table) {
+            Some(found) => faults.extend(needed.iter().filter_map(|needed| column_fault(table, needed, found))),
+            None => faults.push(WarehouseError::MissingTable {
                 table: format!("the table exp.{table}"),
                 advice: "check that the URL names the right database, that its migrations ran, and that the user may \
                          see schema exp"
                     .to_owned(),
-            });
-        };
-        if let Some(fault) = needed.iter().find_map(|needed| column_fault(table, needed, found)) {
-            return Some(fault);
+            }),
         }
     }
-    None
+    faults
 }
 
 fn column_fault(table: &str, needed: &Needed, found: &[(String, String)]) -> Option<WarehouseError> {
@@ -97,11 +97,25 @@ fn column_fault(table: &str, needed: &Needed, found: &[(String, String)]) -> Opt
     }
 }
 
+/// What to do about an error, if it is one of TLS.
+pub(super) fn tls_advice_on(error: &sqlx::Error) -> Option<&'static str> {
+    match error {
+        sqlx::Error::Tls(error) => Some(tls_advice(&error.to_string())),
+        sqlx::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            Some(tls_advice(&error.to_string()))
+        }
+        _ => None,
+    }
+}
+
 /// What the error means for the run.
 pub(super) fn in_words(error: sqlx::Error, doing: String, place: &str, timeout: Duration) -> WarehouseError {
     let warehouse = place.to_owned();
+    if let Some(advice) = tls_advice_on(&error) {
+        return WarehouseError::Tls { warehouse, advice, source: error.into() };
+    }
     let code = match &error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => "08006".to_owned(),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => "08006".to_owned(),
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => "08001".to_owned(),
         sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
         _ => String::new(),

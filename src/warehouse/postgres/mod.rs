@@ -1,5 +1,6 @@
 //! The warehouse in PostgreSQL: the `exp` schema itself, or a replica of it.
 
+mod examine;
 mod faults;
 
 use std::fmt;
@@ -70,7 +71,11 @@ impl PostgresWarehouse {
         let unreachable = |source: Cause| WarehouseError::Unreachable { warehouse: place.clone(), source };
         // A pool repeats a refused connection until its patience ends, so the first one is made outside of it.
         let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
-        let first = first.map_err(|elapsed| unreachable(elapsed.into()))?.map_err(|error| unreachable(error.into()))?;
+        let refused = |error: sqlx::Error| match faults::tls_advice_on(&error) {
+            Some(advice) => WarehouseError::Tls { warehouse: place.clone(), advice, source: error.into() },
+            None => unreachable(error.into()),
+        };
+        let first = first.map_err(|elapsed| unreachable(elapsed.into()))?.map_err(refused)?;
         // A server that was reached does not become unreachable by a goodbye that fails.
         let _ = first.close().await;
         let pool = PgPoolOptions::new()
@@ -110,7 +115,7 @@ impl PostgresWarehouse {
     async fn explain(&self, error: sqlx::Error, doing: String) -> WarehouseError {
         if faults::concerns_schema(&error)
             && let Ok(columns) = faults::columns(&self.pool).await
-            && let Some(fault) = faults::schema_fault(&columns)
+            && let Some(fault) = faults::schema_faults(&columns).into_iter().next()
         {
             return fault;
         }

@@ -1,0 +1,1 @@
+SELECT CAST(id AS TEXT) AS id FROM exp.prompt_versions

@@ -1,0 +1,1 @@
+SELECT version FROM rampkeeper.registry_aliases WHERE model = $1 AND alias = $2

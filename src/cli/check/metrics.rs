@@ -1,0 +1,113 @@
+//! Each metric, rehearsed: its query prepared as a night would ask it, and some of the events that it reads looked at.
+
+use futures_util::future::join_all;
+use jiff::civil::Date;
+
+use super::Asked;
+use super::finding::{Area, Finding, in_time};
+use crate::config::Config;
+use crate::domain::{Measure, Metric, MetricForm, Value};
+use crate::warehouse::{Examine, Sample};
+
+const AREA: Area = Area::Metrics;
+
+/// The part of events with text where a number belongs above which a night lets nothing rise (statistics.md section 6).
+const MOST_NOT_NUMBERS: f64 = 0.001;
+
+/// What is to be said of the metrics.
+pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>) -> Vec<Finding> {
+    let Some(warehouse) = warehouse else { return Vec::new() };
+    let newest = match in_time(warehouse.newest(asked.as_of)).await {
+        Ok(newest) => newest,
+        Err(error) => {
+            let mend = "see what the lines about the warehouse say";
+            return vec![Finding::fail(AREA, "events", error, mend)];
+        }
+    };
+    let metrics = asked.config.metrics.values();
+    let rehearsed = metrics.map(|metric| rehearse(asked, warehouse, metric, newest));
+    let mut findings: Vec<Finding> = join_all(rehearsed).await.concat();
+    if newest.is_none() {
+        let detail = format!("there is none up to {}, so no metric could be tried on any", asked.as_of);
+        findings.push(Finding::warn(AREA, "events", detail, "once there are some, check again"));
+    }
+    findings
+}
+
+async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, newest: Option<Date>) -> Vec<Finding> {
+    let what = &metric.name;
+    let day = newest.unwrap_or(asked.as_of);
+    match in_time(warehouse.rehearse(metric, day)).await {
+        Ok(samples) if newest.is_some() => {
+            let faults: Vec<Finding> =
+                samples.iter().filter_map(|sample| judge(asked.config, metric, sample, day)).collect();
+            if !faults.is_empty() {
+                return faults;
+            }
+            let read: Vec<String> =
+                samples.iter().map(|sample| format!("{} {}", sample.events, sample.event)).collect();
+            vec![Finding::ok(AREA, what, format!("its query is sound; looked at {} of {day}", read.join(", ")))]
+        }
+        Ok(_) => vec![Finding::ok(AREA, what, "its query is sound")],
+        Err(error) => {
+            let named = metric
+                .measures()
+                .find(|measure| measure.value.field().is_some_and(|field| error.contains(&field.to_string())));
+            let place = place(asked.config, metric, named);
+            let mend = format!("mend the metric ({place}), or the events");
+            vec![Finding::fail(AREA, what, format!("{place}: {error}"), mend)]
+        }
+    }
+}
+
+/// What the sampled events say against the metric, if anything.
+fn judge(config: &Config, metric: &Metric, sample: &Sample, day: Date) -> Option<Finding> {
+    let Sample { event, events, missing, not_numbers, .. } = sample;
+    let of_sample = |measure: &&Measure| measure.event == *event && measure.value.field() == sample.field.as_ref();
+    let measure = metric.measures().find(of_sample);
+    let place = place(config, metric, measure);
+    let told = sample.field.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mend = format!("correct the name at {place}, or mend what writes the events");
+    let what = &metric.name;
+    if *events == 0 {
+        let detail = format!("{place}: there is no event of type {event:?} on {day}");
+        return Some(Finding::warn(AREA, what, detail, mend));
+    }
+    if *missing == *events {
+        let detail = format!("{place}: {told} is in none of {events} events of type {event:?} of {day}");
+        return Some(Finding::fail(AREA, what, detail, mend));
+    }
+    if *not_numbers > 0 {
+        let detail =
+            format!("{place}: {told} is no number in {not_numbers} of {events} events of type {event:?} of {day}");
+        let many = *not_numbers as f64 > MOST_NOT_NUMBERS * *events as f64;
+        return Some(if many {
+            Finding::fail(AREA, what, detail, mend)
+        } else {
+            Finding::warn(AREA, what, detail, mend)
+        });
+    }
+    if missing * 2 > *events {
+        let detail = format!("{place}: {told} is missing in {missing} of {events} events of type {event:?} of {day}");
+        return Some(Finding::warn(AREA, what, detail, mend));
+    }
+    None
+}
+
+/// Where a measure of the metric stands in the metrics file: its field, else its event; without a measure, the metric.
+fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String {
+    let mut keys = vec!["metrics", metric.name.as_str()];
+    if let Some(measure) = measure {
+        keys.push(match &metric.form {
+            MetricForm::Mean { .. } => "value",
+            MetricForm::Ratio { numerator, .. } if numerator == measure => "numerator",
+            MetricForm::Ratio { .. } => "denominator",
+        });
+        keys.extend(match &measure.value {
+            Value::Count => vec!["event"],
+            Value::Sum(_) => vec!["sum"],
+            Value::CountAbove(..) => vec!["count_above", "field"],
+        });
+    }
+    config.place_in_metrics(&keys)
+}

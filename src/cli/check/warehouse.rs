@@ -1,0 +1,50 @@
+//! The warehouse: what it is, how the way to it is protected, and whether its tables are as they are read.
+
+use super::Asked;
+use super::control::encryption;
+use super::finding::{Area, Finding, in_one_line, in_time};
+use crate::cli::{address, connect};
+use crate::warehouse::Examine;
+
+const AREA: Area = Area::Warehouse;
+
+/// What is to be said of the warehouse.
+pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>) -> Vec<Finding> {
+    let Some(warehouse) = warehouse else { return Vec::new() };
+    let (server, tables) = tokio::join!(server(asked, warehouse), tables(asked, warehouse));
+    [server, tables].concat()
+}
+
+async fn server(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
+    let session = match in_time(warehouse.session()).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return vec![Finding::ok(AREA, "lake", warehouse.describe())],
+        Err(error) => {
+            return vec![Finding::fail(AREA, "server", error, "see whether the server is well, and what its log says")];
+        }
+    };
+    let replica = if session.replica { ", a replica" } else { "" };
+    let mut findings =
+        vec![Finding::ok(AREA, "server", format!("{}, version {}{replica}", warehouse.describe(), session.version))];
+    if let Some(entry) = &asked.config.settings.warehouse.postgres {
+        let protection = connect::warehouse_address(asked.config, entry).map(|address| address::protection(&address));
+        findings.extend(protection.ok().map(|protection| encryption(AREA, &session, protection)));
+        let seconds = connect::statement_timeout(entry).as_secs();
+        findings.push(Finding::ok(AREA, "time limit", format!("one query may take {seconds} s")));
+    }
+    findings
+}
+
+async fn tables(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
+    let mend = "mend the table or the export; design.md and domain.md name the columns that are read";
+    match in_time(warehouse.faults(asked.as_of)).await {
+        Ok(faults) if faults.is_empty() => {
+            vec![Finding::ok(AREA, "tables", "events and assignments have the columns that are read")]
+        }
+        Ok(faults) => {
+            let told = faults.into_iter().map(|fault| in_one_line(&fault.into()));
+            told.map(|fault| Finding::fail(AREA, "tables", fault, mend)).collect()
+        }
+        Err(error) => vec![Finding::fail(AREA, "tables", error, mend)],
+    }
+}

@@ -1,0 +1,84 @@
+//! A closer look at a warehouse than a night takes: for somebody who wants to know beforehand whether a night will work.
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Warehouse;
+use super::error::WarehouseError;
+use super::instants::{instant_of, midnight, next_midnight};
+use super::needs::Needs;
+use crate::domain::{
+    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, Field, Measure, Metric, Session,
+};
+
+/// How many events of a type are looked at, at most.
+pub(super) const SAMPLE: u32 = 1_000;
+
+/// A warehouse that can be looked at closely. Nothing here reads more than [`SAMPLE`] events of a kind.
+#[async_trait]
+pub trait Examine: Warehouse {
+    /// What the server says of the connection; none where there is no server.
+    async fn session(&self) -> Result<Option<Session>, WarehouseError>;
+
+    /// Everything that is wrong with the tables, or with their newest days up to that date.
+    async fn faults(&self, until: Date) -> Result<Vec<WarehouseError>, WarehouseError>;
+
+    /// The newest day up to that date that has an event.
+    async fn newest(&self, until: Date) -> Result<Option<Date>, WarehouseError>;
+
+    /// Prepares the query of a metric as a night would ask it, and looks at some events of that day that it would read.
+    async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError>;
+}
+
+/// Some events of one type on one day, under the field that a metric reads of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The event type.
+    pub event: String,
+    /// The field; none if the events are only counted.
+    pub field: Option<Field>,
+    /// How many were looked at; 0 if there is none that day.
+    pub events: u64,
+    /// How many of them lack the field.
+    pub missing: u64,
+    /// How many hold something else than a finite number there.
+    pub not_numbers: u64,
+}
+
+impl Sample {
+    /// What each sum of the metric reads, each event type with each field once.
+    pub(super) fn of(metric: &Metric) -> Vec<Sample> {
+        let mut samples: Vec<Sample> = Vec::new();
+        for Measure { event, value } in metric.measures() {
+            let field = value.field().cloned();
+            if !samples.iter().any(|sample| sample.event == *event && sample.field == field) {
+                samples.push(Sample { event: event.clone(), field, events: 0, missing: 0, not_numbers: 0 });
+            }
+        }
+        samples
+    }
+}
+
+/// What a night would need for one metric and the units of one day, of an experiment that nobody has.
+pub(super) fn rehearsal(metric: &Metric, day: Date) -> Result<Needs, WarehouseError> {
+    let experiment = Experiment {
+        id: ExperimentId(uuid::Uuid::nil()),
+        name: format!("the rehearsal of {}", metric.name),
+        status: ExperimentStatus::Active,
+        unit_type: "user".to_owned(),
+        start_at: None,
+        end_at: None,
+        variants: Vec::new(),
+    };
+    let begin = instant_of(midnight(day)).unwrap_or(Timestamp::UNIX_EPOCH);
+    let end = instant_of(next_midnight(midnight(day))).unwrap_or(begin + SignedDuration::from_hours(24));
+    Needs::of(&CohortRequest {
+        experiment: &experiment,
+        metrics: vec![metric],
+        window_days: metric.window_days,
+        from: day,
+        to: day,
+        spans: vec![EpochSpan { epoch: 0, from: begin, to: end }],
+    })
+}
