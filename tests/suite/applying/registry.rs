@@ -182,6 +182,7 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
         url: format!("http://127.0.0.1:{registry_port}").parse().unwrap(),
         auth: Auth::None,
         timeout: quick,
+        ca_file: None,
         retries: 2,
         retry_delay: Duration::from_millis(50),
     });
