@@ -11,6 +11,7 @@ mod program;
 mod readme;
 mod reference;
 mod registry_real;
+mod scenarios;
 mod simulation;
 mod stats_properties;
 mod support;
