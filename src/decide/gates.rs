@@ -173,7 +173,9 @@ fn risk(situation: &Situation<'_>, to: Share) -> Option<Reason> {
         (to.as_f64() * loss, reading)
     });
     let (risk, reading) = at_stake.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (risk > budget).then(|| Reason::RiskOverBudget { finding: reading.into(), to, risk, budget })
+    // A record cannot hold what is not finite.
+    let told = risk.is_finite().then_some(risk);
+    (risk > budget).then(|| Reason::RiskOverBudget { finding: reading.into(), to, risk: told, budget })
 }
 
 /// Promotion: every guardrail shown safe and the success rule satisfied, on the same night (statistics.md 3.6b), and on

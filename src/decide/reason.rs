@@ -189,8 +189,8 @@ pub enum Reason {
         finding: Finding,
         /// The next stage's share.
         to: Share,
-        /// That share × the upper bound on the loss.
-        risk: f64,
+        /// That share × the upper bound on the loss; none where nothing bounds the loss yet.
+        risk: Option<f64>,
         /// What is borne.
         budget: f64,
     },

@@ -100,14 +100,13 @@ impl fmt::Display for Reason {
             }
             Reason::RiskOverBudget { finding, to, risk, budget } => {
                 let budget = Rounded(100.0 * budget);
-                if risk.is_finite() {
-                    write!(
+                match risk {
+                    Some(risk) => write!(
                         f,
                         "over the risk budget: {to} × the upper bound of {finding} gives {} %",
                         Rounded(100.0 * risk)
-                    )?;
-                } else {
-                    write!(f, "over the risk budget: nothing bounds the loss yet of {finding}")?;
+                    )?,
+                    None => write!(f, "over the risk budget: nothing bounds the loss yet of {finding}")?,
                 }
                 write!(f, ", and {budget} % is borne")
             }
