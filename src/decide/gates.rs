@@ -118,7 +118,8 @@ pub(super) fn time_and_units(situation: &Situation<'_>) -> Vec<Reason> {
     if stage.whole_weeks && days % 7 != 0 && days >= i64::from(stage.min_days) {
         reasons.push(Reason::NotWholeWeeks { days, stage: stage.allocation });
     }
-    let since_change = situation.facts.changed_on.map(|changed| days_between(changed, situation.facts.as_of));
+    // A change that tonight noticed is of tomorrow, seen from the day that the evidence speaks about.
+    let since_change = situation.facts.changed_on.map(|changed| days_between(changed, situation.facts.as_of).max(0));
     if let Some(days) = since_change.filter(|days| *days < i64::from(situation.policy.cooldown_days)) {
         reasons.push(Reason::CoolingDown { days, needed: situation.policy.cooldown_days });
     }
@@ -129,9 +130,9 @@ pub(super) fn time_and_units(situation: &Situation<'_>) -> Vec<Reason> {
     reasons
 }
 
-/// Full days in the stage, up to and with the as-of date.
+/// Full days in the stage, up to and with the as-of date; a stage that was entered after it has none.
 pub(super) fn days_in_stage(situation: &Situation<'_>) -> i64 {
-    days_between(situation.facts.state.entered_on, situation.facts.as_of)
+    days_between(situation.facts.state.entered_on, situation.facts.as_of).max(0)
 }
 
 /// A ramp is no proof but a bounded exposure: no suspicion of harm at α_warn, no estimate outside its margin that is
