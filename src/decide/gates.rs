@@ -1,5 +1,7 @@
 //! The gates of the way up, and the one way down. Each answers with the reasons that keep it closed.
 
+use std::collections::BTreeSet;
+
 use super::finding::Finding;
 use super::forecast::days_between;
 use super::reason::{Reason, Step};
@@ -101,8 +103,10 @@ pub(super) fn missing_data(situation: &Situation<'_>) -> Vec<Reason> {
         Look::QueryFailed { why } => vec![Reason::QueryFailed { why: why.clone() }],
     };
     let readings = situation.assessment.guardrails.iter().chain(&situation.assessment.success);
-    let unmeasured = readings.filter(|r| r.verdict == Verdict::NoData);
-    reasons.extend(unmeasured.map(|r| Reason::NoData { metric: r.metric.clone() }));
+    let unmeasured = readings.filter(|r| r.verdict == Verdict::NoData).map(|r| &r.metric);
+    // A metric may be guardrail and success metric at once.
+    let unmeasured: BTreeSet<&String> = unmeasured.collect();
+    reasons.extend(unmeasured.into_iter().map(|metric| Reason::NoData { metric: metric.clone() }));
     reasons.extend(situation.facts.vanished.iter().map(|gone| Reason::DataVanished { vanished: gone.clone() }));
     reasons
 }
@@ -152,9 +156,9 @@ pub(super) fn evidence_for_ramp(situation: &Situation<'_>, to: Share) -> Vec<Rea
     if !outside.is_empty() {
         reasons.push(Reason::EstimateOutsideMargin { findings: outside.into_iter().map(Finding::from).collect() });
     }
-    // A guardrail that could not be measured at all is no licence to expose more units.
+    // A guardrail that could not be measured is no licence to expose more units. Of one without any data that is told.
     let blind: Vec<Finding> = binding(situation.policy, situation.assessment)
-        .filter(|reading| reading.effect.is_none())
+        .filter(|reading| reading.effect.is_none() && reading.verdict != Verdict::NoData)
         .map(Finding::from)
         .collect();
     if !blind.is_empty() {

@@ -84,7 +84,7 @@ impl fmt::Display for Reason {
             Reason::NoTraffic => f.write_str("its allocation is 0; give it a share of the units to have it judged"),
             Reason::Stale { date, state } => write!(f, "stale: the events of {date} are {state}"),
             Reason::QueryFailed { why } => write!(f, "the warehouse could not answer: {why}"),
-            Reason::NoData { metric } => write!(f, "no data: {metric} was not measured in a single unit"),
+            Reason::NoData { metric } => write!(f, "no data: {metric} has no closed cohort yet"),
             Reason::DataVanished { vanished: Vanished { metric, last, nights } } => {
                 write!(f, "the data of {metric} stopped coming: ")?;
                 match last {
