@@ -26,6 +26,9 @@ pub struct Finding {
     pub verdict: String,
     /// Why there is no verdict, where there is none.
     pub insufficient: Option<String>,
+    /// Whether it is to be shown better than control, and the bound is only what the test is tuned to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superior: bool,
 }
 
 impl From<&Reading> for Finding {
@@ -42,6 +45,7 @@ impl From<&Reading> for Finding {
                 Verdict::Insufficient { why } => Some(why.to_string()),
                 _ => None,
             },
+            superior: false,
         }
     }
 }
@@ -61,6 +65,7 @@ impl fmt::Display for Finding {
             write!(f, " [{}, {}]", show(interval.low), show(interval.high))?;
         }
         match (self.bound, self.direction) {
+            _ if self.superior => f.write_str(", to be better than control")?,
             (Bound::Margin(margin), Direction::Increase) => write!(f, ", margin −{} %", Rounded(100.0 * margin.get()))?,
             (Bound::Margin(margin), Direction::Decrease) => write!(f, ", margin +{} %", Rounded(100.0 * margin.get()))?,
             (Bound::Ceiling(limit), _) => write!(f, ", ceiling {}", Rounded(limit))?,

@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::forecast::days_between;
 use super::reason::{Reason, Step};
 use super::{Look, Situation};
-use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Policy, Share};
+use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Policy, Share, SuccessTest};
 use crate::evidence::{Assessment, PromotionLook, Reading, Verdict};
 
 /// The share of values that may be something other than numbers.
@@ -208,10 +208,21 @@ pub(super) fn shown_for_promotion(policy: &Policy, assessment: &Assessment, cand
     if !unsafe_ones.is_empty() {
         reasons.push(Reason::NotShownSafe { findings: unsafe_ones });
     }
-    if !assessment.success_shown(policy, is_lenient(policy, assessment)) {
-        reasons.push(Reason::NotShownBetter { findings: findings(&assessment.success) });
+    let lenient = is_lenient(policy, assessment);
+    if !assessment.success_shown(policy, lenient) {
+        reasons.push(Reason::NotShownBetter { findings: success(policy, assessment, lenient, false) });
     }
     reasons
+}
+
+/// The success metrics that are shown or not, as what they are to be.
+fn success(policy: &Policy, assessment: &Assessment, lenient: bool, shown: bool) -> Vec<Finding> {
+    let wanted = policy.success.metrics.iter().zip(&assessment.success).map(|(wanted, reading)| {
+        let superior = wanted.test == SuccessTest::Superior && !lenient;
+        let is_shown = if superior { reading.verdict == Verdict::Better } else { reading.verdict.is_safe() };
+        (is_shown, Finding { superior, ..reading.into() })
+    });
+    wanted.filter(|(is_shown, _)| *is_shown == shown).map(|(_, finding)| finding).collect()
 }
 
 /// Whether tonight is the last planned look and the policy then takes "no worse by the margin" for an answer. What is
@@ -226,9 +237,9 @@ pub(super) fn promotion_shown_by(situation: &Situation<'_>, days: i64) -> Reason
     let (policy, assessment) = (situation.policy, situation.assessment);
     let guardrails = binding(policy, assessment).map(Finding::from).collect();
     if assessment.success_shown(policy, false) {
-        Reason::ShownSafe { guardrails, days }
+        Reason::ShownSafe { guardrails, success: success(policy, assessment, false, true), days }
     } else {
-        Reason::ShownSafeAtDeadline { guardrails, success: findings(&assessment.success) }
+        Reason::ShownSafeAtDeadline { guardrails, success: success(policy, assessment, true, true) }
     }
 }
 
@@ -308,6 +319,3 @@ pub(super) fn room(situation: &Situation<'_>, to: Share) -> Option<Reason> {
     (!fits).then_some(Reason::NoRoom { control: situation.facts.control_share, wanted, keep })
 }
 
-pub(super) fn findings(readings: &[Reading]) -> Vec<Finding> {
-    readings.iter().map(Finding::from).collect()
-}

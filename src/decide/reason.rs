@@ -304,6 +304,9 @@ pub enum Reason {
     ShownSafe {
         /// The guardrails.
         guardrails: Vec<Finding>,
+        /// The success metrics that were shown.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        success: Vec<Finding>,
         /// Full days in the last stage.
         days: i64,
     },

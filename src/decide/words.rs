@@ -151,8 +151,9 @@ impl fmt::Display for Reason {
             Reason::StagePassed { days, control_units, candidate_units } => {
                 write!(f, "stage passed: {days} full days, {control_units} and {candidate_units} units, no harm")
             }
-            Reason::ShownSafe { guardrails, days } => {
-                write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))
+            Reason::ShownSafe { guardrails, success, days } => {
+                write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))?;
+                if success.is_empty() { Ok(()) } else { write!(f, "; and as wanted of success: {}", list(success)) }
             }
         }
     }
