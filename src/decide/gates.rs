@@ -296,6 +296,17 @@ fn suspicion(policy: &Policy, assessment: &Assessment, candidates: usize) -> Vec
     vec![Reason::HarmSuspected { findings, log_e: assessment.log_e_rollback }]
 }
 
+/// Harm that is told as shown need not be told as suspected, too.
+pub(super) fn leave_out_repeated_harm(reasons: &mut Vec<Reason>) {
+    let shown = reasons.iter().find_map(|reason| match reason {
+        Reason::HarmInsideMargin { finding } => Some(finding.metric.clone()),
+        _ => None,
+    });
+    let Some(shown) = shown else { return };
+    let repeats = |findings: &[Finding]| findings.iter().all(|finding| finding.metric == shown);
+    reasons.retain(|reason| !matches!(reason, Reason::HarmSuspected { findings, .. } if repeats(findings)));
+}
+
 /// The stage that the candidate stands at. A policy may have lost stages since; the last one then stands for them.
 fn stage_of(situation: &Situation<'_>) -> usize {
     situation.facts.state.stage.min(situation.policy.stages.len().saturating_sub(1))

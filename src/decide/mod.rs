@@ -241,6 +241,7 @@ fn judge(situation: &Situation<'_>) -> Decision {
             closed.extend(gates::room(situation, to));
         }
     }
+    gates::leave_out_repeated_harm(&mut closed);
     if closed.is_empty() {
         closed.extend(gates::approval(situation, next));
     }

@@ -29,7 +29,9 @@ impl fmt::Display for Reason {
                 )
             }
             Reason::HarmSuspected { findings, log_e } => {
-                write!(f, "harm is suspected: {} (average e-value {})", list(findings), EValue(*log_e))
+                write!(f, "harm is suspected: {}", list(findings))?;
+                // Below 1 it is no evidence of harm: the suspicion is then a single metric's, which it may leave out.
+                if *log_e > 0.0 { write!(f, " (average e-value {})", EValue(*log_e)) } else { Ok(()) }
             }
             Reason::HarmHeldForMismatch => {
                 f.write_str("harm shown, but the split is mismatched and the policy then holds")
