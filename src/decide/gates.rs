@@ -186,7 +186,11 @@ fn risk(situation: &Situation<'_>, to: Share) -> Option<Reason> {
 /// Promotion: every guardrail shown safe and the success rule satisfied, on the same night (statistics.md 3.6b), and on
 /// enough of the nights before.
 pub(super) fn evidence_for_promotion(situation: &Situation<'_>) -> Vec<Reason> {
-    let reasons = shown_for_promotion(situation.policy, situation.assessment, situation.facts.candidates);
+    let mut reasons = shown_for_promotion(situation.policy, situation.assessment, situation.facts.candidates);
+    if deadline_rollback(situation).is_some() {
+        // That the nights are over was told with what follows from it.
+        reasons.retain(|reason| !matches!(reason, Reason::DeadlinePassed { .. }));
+    }
     match situation.policy.confirmation {
         Some(wanted) if reasons.is_empty() && situation.facts.shown_before + 1 < wanted.nights => {
             vec![Reason::NotConfirmed { shown: situation.facts.shown_before + 1, needed: wanted.nights, of: wanted.of }]
@@ -244,10 +248,10 @@ pub(super) fn promotion_shown_by(situation: &Situation<'_>, days: i64) -> Reason
 }
 
 /// The planned nights are over, and the policy takes such a candidate off.
-pub(super) fn deadline_rollback(situation: &Situation<'_>) -> Option<Vec<Reason>> {
+pub(super) fn deadline_rollback(situation: &Situation<'_>) -> Option<Reason> {
     match situation.assessment.promotion_look {
         PromotionLook::Over { max_nights } if situation.policy.after_max_nights == AfterDeadline::Rollback => {
-            Some(vec![Reason::DeadlineRollback { max_nights }])
+            Some(Reason::DeadlineRollback { max_nights })
         }
         _ => None,
     }

@@ -226,11 +226,14 @@ fn judge(situation: &Situation<'_>) -> Decision {
         closed.push(Reason::NoTraffic);
     }
     let next = gates::next_stage(situation);
-    if closed.is_empty() && next.is_none() {
+    if next.is_none()
+        && let Some(reason) = gates::deadline_rollback(situation)
+    {
         // A deadline lowers, so neither freeze nor time nor units stand in its way; data that cannot be believed do.
-        if let Some(reasons) = gates::deadline_rollback(situation) {
-            return Decision { outcome: Outcome::Rollback, reasons };
+        if closed.is_empty() {
+            return Decision { outcome: Outcome::Rollback, reasons: vec![reason] };
         }
+        closed.push(reason);
     }
     closed.extend(facts.frozen.iter().map(|frozen| Reason::Frozen { freeze: frozen.clone() }));
     closed.extend(gates::time_and_units(situation));
