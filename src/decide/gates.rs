@@ -190,6 +190,7 @@ pub(super) fn evidence_for_promotion(situation: &Situation<'_>) -> Vec<Reason> {
     if deadline_rollback(situation).is_some() {
         // That the nights are over was told with what follows from it.
         reasons.retain(|reason| !matches!(reason, Reason::DeadlinePassed { .. }));
+        return reasons;
     }
     match situation.policy.confirmation {
         Some(wanted) if reasons.is_empty() && situation.facts.shown_before + 1 < wanted.nights => {
@@ -333,4 +334,3 @@ pub(super) fn room(situation: &Situation<'_>, to: Share) -> Option<Reason> {
     let fits = wanted <= situation.facts.control_share && left >= keep;
     (!fits).then_some(Reason::NoRoom { control: situation.facts.control_share, wanted, keep })
 }
-

@@ -49,17 +49,6 @@ impl Gate {
         Room,
         Approval,
     ];
-
-    /// Whether it says nothing of what stands behind it: what it decides would be the same whatever that is.
-    fn hides_the_rest(self) -> bool {
-        matches!(self, ByHand | NotActive | Harm | Deadline)
-    }
-
-    /// Whether it is told only if nothing before it is closed: nobody is asked for an approval that something else would
-    /// hold up, and the deadline takes nobody off who cannot be judged.
-    fn is_told_alone(self) -> bool {
-        matches!(self, Deadline | Approval)
-    }
 }
 
 impl fmt::Display for Gate {
@@ -172,17 +161,31 @@ impl Made {
         let mut alone = self.clone();
         // Nobody's mode stands before a gate.
         alone.facts.advice_only = None;
-        if gate.is_told_alone() {
+        // Nobody is asked for an approval that something else would hold up.
+        if gate == Approval {
             Gate::ALL.into_iter().filter(|earlier| *earlier < gate).for_each(|earlier| alone.open(earlier));
         }
         loop {
-            let told = Made { decision: alone.decide(), ..alone.clone() }.told();
-            if told.contains(&gate) {
+            alone.decision = alone.decide();
+            if alone.told().contains(&gate) {
                 return true;
             }
-            let Some(hider) = told.into_iter().find(|told| told.hides_the_rest()) else { return false };
+            let Some(hider) = alone.hider() else { return false };
             alone.open(hider);
         }
+    }
+
+    /// The gate that decides whatever stands behind it, and so says nothing of that.
+    fn hider(&self) -> Option<Gate> {
+        let told = self.told();
+        let hides = |gate: &&Gate| match gate {
+            NotActive | Harm => true,
+            ByHand => true,
+            // Told beside others, it only says what it will do.
+            Deadline => told[0] == Deadline,
+            _ => false,
+        };
+        told.iter().find(hides).copied()
     }
 
     fn decide(&self) -> Decision {
@@ -251,10 +254,9 @@ impl Made {
             faults.push(format!("told out of order: {told:?}"));
         }
         faults.extend(told.iter().filter(|gate| !applying.contains(gate)).map(|gate| format!("{gate:?} is no cause")));
-        if !held_harm && !first.is_some_and(Gate::hides_the_rest) {
-            let hidden = self.hidden();
-            let kept = hidden.iter().filter(|gate| !gate.is_told_alone());
-            faults.extend(kept.map(|gate| format!("{gate:?} applies and is not told")));
+        if self.hider().is_none() {
+            let hidden = self.hidden().into_iter().filter(|gate| *gate != Approval);
+            faults.extend(hidden.map(|gate| format!("{gate:?} applies and is not told")));
         }
         let rises = matches!(self.decision.outcome, Outcome::Ramp { .. } | Outcome::Promote);
         if rises && !applying.is_empty() {

@@ -120,7 +120,8 @@ impl Warehouse for MadeUp {
                 let part = part_of(date, span);
                 for variant in &request.experiment.variants {
                     let shares = shares.get(&span.epoch).copied().unwrap_or_default();
-                    let share = shares.iter().find(|(id, _)| *id == variant.id).map_or(0.0, |(_, share)| share.as_f64());
+                    let share =
+                        shares.iter().find(|(id, _)| *id == variant.id).map_or(0.0, |(_, share)| share.as_f64());
                     answer.add(&day, (date, span.epoch), variant, part * share, &request.metrics);
                 }
             }

@@ -343,10 +343,10 @@ impl World {
     /// How it ended: the tables, the registry, and each decision made again from what was stored.
     async fn end(mut self) -> Result<Played, String> {
         let status = self.texts("SELECT status FROM exp_experiments").await?.join("");
-        let arms = self
-            .texts("SELECT id || '|' || name || '|' || allocation FROM exp_variants ORDER BY created_at")
-            .await?;
-        let rollouts = self.texts("SELECT candidate_id || '|' || status || '|' || (stage + 1) FROM rampkeeper_rollouts").await?;
+        let arms =
+            self.texts("SELECT id || '|' || name || '|' || allocation FROM exp_variants ORDER BY created_at").await?;
+        let rollouts =
+            self.texts("SELECT candidate_id || '|' || status || '|' || (stage + 1) FROM rampkeeper_rollouts").await?;
         let rollouts: BTreeMap<&str, (&str, &str)> = rollouts
             .iter()
             .filter_map(|row| row.split_once('|'))

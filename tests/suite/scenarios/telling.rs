@@ -27,6 +27,8 @@ struct Told {
     /// Per candidate: its name, share, reasons, forecast's kind and hidden gates.
     candidates: Vec<(String, String, Vec<&'static str>, u8, Vec<Gate>)>,
     forecasts: Vec<String>,
+    /// Whether each experiment was decided tonight.
+    decided: Vec<bool>,
 }
 
 impl Telling {
@@ -38,7 +40,7 @@ impl Telling {
     pub fn night(&mut self, report: &NightReport, made: &[Made]) {
         let told = as_told(report, made);
         let changes = report.experiments.iter().any(is_eventful) || !report.unfinished.is_empty();
-        let like = |last: &Told| last.candidates == told.candidates;
+        let like = |last: &Told| last.candidates == told.candidates && last.decided == told.decided;
         if !changes && self.last.as_ref().is_some_and(like) {
             let first = self.alike.as_ref().map_or(report.as_of, |(first, ..)| *first);
             self.alike = Some((first, report.as_of, told.forecasts));
@@ -108,7 +110,8 @@ impl Telling {
 /// Whether more is to be told of an experiment than its holds.
 fn is_eventful(experiment: &ExperimentReport) -> bool {
     let acts = experiment.candidates.iter().any(|candidate| candidate.decision.outcome != Outcome::Hold);
-    experiment.standing != Standing::Decided || acts || experiment.outside_change || experiment.amendment.is_some()
+    let failed = matches!(experiment.standing, Standing::Failed { .. });
+    failed || acts || experiment.outside_change || experiment.amendment.is_some()
 }
 
 fn as_told(report: &NightReport, made: &[Made]) -> Told {
@@ -124,14 +127,14 @@ fn as_told(report: &NightReport, made: &[Made]) -> Told {
         let hidden = made.hidden().into_iter().collect();
         (candidate.name.clone(), candidate.share.to_string(), reasons, forecast, hidden)
     });
-    Told { candidates: told.collect(), forecasts: forecasts.collect() }
+    let decided = report.experiments.iter().map(|experiment| experiment.standing == Standing::Decided).collect();
+    Told { candidates: told.collect(), forecasts: forecasts.collect(), decided }
 }
 
 fn tell(experiment: &ExperimentReport, made: &[Made], lines: &mut Vec<String>) {
     match &experiment.standing {
-        Standing::Decided if experiment.candidates.is_empty() => lines.push("nobody is left to judge".to_owned()),
         Standing::Decided => {}
-        Standing::AlreadyDecided => lines.push("decided already, nothing is done".to_owned()),
+        Standing::AlreadyDecided => lines.push("nothing to decide".to_owned()),
         Standing::Failed { why } => lines.push(format!("it fails: {why}")),
     }
     if experiment.outside_change {
@@ -144,25 +147,23 @@ fn tell(experiment: &ExperimentReport, made: &[Made], lines: &mut Vec<String>) {
             None => "the evidence stands".to_owned(),
         });
     }
+    let moved = experiment.allocations.iter().filter(|change| change.from != change.to);
+    let moved: Vec<String> = moved.map(|change| format!("{} {} → {}", change.name, change.from, change.to)).collect();
+    if !moved.is_empty() {
+        lines.push(format!("shares: {}", moved.join(", ")));
+    }
     for (candidate, made) in experiment.candidates.iter().zip(made) {
-        tell_candidate(candidate, experiment, made, lines);
+        tell_candidate(candidate, made, lines);
     }
 }
 
-fn tell_candidate(candidate: &CandidateReport, experiment: &ExperimentReport, made: &Made, lines: &mut Vec<String>) {
+fn tell_candidate(candidate: &CandidateReport, made: &Made, lines: &mut Vec<String>) {
     let CandidateReport { name, share, stage: (stage, stages), decision, .. } = candidate;
-    let moved: Vec<String> = experiment
-        .allocations
-        .iter()
-        .filter(|change| change.from != change.to)
-        .map(|change| format!("{} {} → {}", change.name, change.from, change.to))
-        .collect();
     let word = decision.outcome.word();
     lines.push(match decision.outcome {
         Outcome::Hold => format!("{name}: {word} at {share}, stage {stage} of {stages}"),
-        Outcome::Rollback | Outcome::Promote | Outcome::Ramp { .. } => {
-            format!("{name}: {} · {}", word.to_uppercase(), moved.join(", "))
-        }
+        Outcome::Ramp { to, .. } => format!("{name}: {} to {to}", word.to_uppercase()),
+        Outcome::Rollback | Outcome::Promote => format!("{name}: {}", word.to_uppercase()),
     });
     lines.extend(decision.reasons.iter().map(|reason: &Reason| format!("  – {reason}")));
     let hidden: Vec<String> = made.hidden().into_iter().map(|gate| gate.to_string()).collect();
