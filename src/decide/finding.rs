@@ -105,7 +105,7 @@ impl fmt::Display for Rounded {
         let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
         let text = format!("{value:.digits$}");
         let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        f.write_str(text)
+        f.write_str(&text.replace('-', "−"))
     }
 }
 

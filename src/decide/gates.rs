@@ -6,8 +6,8 @@ use super::finding::Finding;
 use super::forecast::days_between;
 use super::reason::{Reason, Step};
 use super::{Look, Situation};
-use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Policy, Share, SuccessTest};
-use crate::evidence::{Assessment, PromotionLook, Reading, Verdict};
+use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Share};
+use crate::evidence::{PromotionLook, Reading, Verdict};
 
 /// The share of values that may be something other than numbers.
 const MAX_NOT_NUMBERS: f64 = 0.001;
@@ -139,115 +139,6 @@ pub(super) fn days_in_stage(situation: &Situation<'_>) -> i64 {
     days_between(situation.facts.state.entered_on, situation.facts.as_of).max(0)
 }
 
-/// A ramp is no proof but a bounded exposure: no suspicion of harm at α_warn, no estimate outside its margin that is
-/// precise enough to tell (statistics.md 3.6c), and no more harm at stake than the risk budget.
-pub(super) fn evidence_for_ramp(situation: &Situation<'_>, to: Share) -> Vec<Reason> {
-    let mut reasons = suspicion(situation.policy, situation.assessment, situation.facts.candidates);
-    let outside: Vec<&Reading> = binding(situation.policy, situation.assessment)
-        .filter(|reading| {
-            let (Some(harm), Some(se)) = (reading.estimated_harm(), reading.standard_error) else { return false };
-            match reading.bound {
-                Bound::Margin(margin) => harm > margin.get() && se < margin.get() / 2.0,
-                // Half of the ten percent that a test against a limit is tuned to.
-                Bound::Ceiling(limit) | Bound::Floor(limit) => harm > 0.0 && se < limit.abs() / 20.0,
-            }
-        })
-        .collect();
-    if !outside.is_empty() {
-        reasons.push(Reason::EstimateOutsideMargin { findings: outside.into_iter().map(Finding::from).collect() });
-    }
-    // A guardrail that could not be measured is no licence to expose more units. Of one without any data that is told.
-    let blind: Vec<Finding> = binding(situation.policy, situation.assessment)
-        .filter(|reading| reading.effect.is_none() && reading.verdict != Verdict::NoData)
-        .map(Finding::from)
-        .collect();
-    if !blind.is_empty() {
-        reasons.push(Reason::NotShownSafe { findings: blind });
-    }
-    reasons.extend(risk(situation, to));
-    reasons
-}
-
-/// The harm that the next stage may bring at worst: its share × the upper bound on a guardrail's loss.
-fn risk(situation: &Situation<'_>, to: Share) -> Option<Reason> {
-    let budget = situation.policy.risk_budget?;
-    let margins = binding(situation.policy, situation.assessment).filter(|r| matches!(r.bound, Bound::Margin(_)));
-    let at_stake = margins.map(|reading| {
-        // Without an interval nothing bounds the loss.
-        let loss = reading.worst_harm().map_or(f64::INFINITY, |harm| harm.max(0.0));
-        (to.as_f64() * loss, reading)
-    });
-    let (risk, reading) = at_stake.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    // A record cannot hold what is not finite.
-    let told = risk.is_finite().then_some(risk);
-    (risk > budget).then(|| Reason::RiskOverBudget { finding: reading.into(), to, risk: told, budget })
-}
-
-/// Promotion: every guardrail shown safe and the success rule satisfied, on the same night (statistics.md 3.6b), and on
-/// enough of the nights before.
-pub(super) fn evidence_for_promotion(situation: &Situation<'_>) -> Vec<Reason> {
-    let mut reasons = shown_for_promotion(situation.policy, situation.assessment, situation.facts.candidates);
-    if deadline_rollback(situation).is_some() {
-        // That the nights are over was told with what follows from it.
-        reasons.retain(|reason| !matches!(reason, Reason::DeadlinePassed { .. }));
-        return reasons;
-    }
-    match situation.policy.confirmation {
-        Some(wanted) if reasons.is_empty() && situation.facts.shown_before + 1 < wanted.nights => {
-            vec![Reason::NotConfirmed { shown: situation.facts.shown_before + 1, needed: wanted.nights, of: wanted.of }]
-        }
-        _ => reasons,
-    }
-}
-
-/// What promotion still wants of the evidence of one night.
-pub(super) fn shown_for_promotion(policy: &Policy, assessment: &Assessment, candidates: usize) -> Vec<Reason> {
-    let mut reasons = suspicion(policy, assessment, candidates);
-    match assessment.promotion_look {
-        PromotionLook::EveryNight | PromotionLook::Planned { .. } => {}
-        PromotionLook::NotYet { night, first } => reasons.push(Reason::BeforeFirstLook { night, first }),
-        PromotionLook::Over { max_nights } => reasons.push(Reason::DeadlinePassed { max_nights }),
-    }
-    let unsafe_ones: Vec<Finding> =
-        binding(policy, assessment).filter(|reading| !reading.verdict.is_safe()).map(Finding::from).collect();
-    if !unsafe_ones.is_empty() {
-        reasons.push(Reason::NotShownSafe { findings: unsafe_ones });
-    }
-    let lenient = is_lenient(policy, assessment);
-    if !assessment.success_shown(policy, lenient) {
-        reasons.push(Reason::NotShownBetter { findings: success(policy, assessment, lenient, false) });
-    }
-    reasons
-}
-
-/// The success metrics that are shown or not, as what they are to be.
-fn success(policy: &Policy, assessment: &Assessment, lenient: bool, shown: bool) -> Vec<Finding> {
-    let wanted = policy.success.metrics.iter().zip(&assessment.success).map(|(wanted, reading)| {
-        let superior = wanted.test == SuccessTest::Superior && !lenient;
-        let is_shown = if superior { reading.verdict == Verdict::Better } else { reading.verdict.is_safe() };
-        (is_shown, Finding { superior, ..reading.into() })
-    });
-    wanted.filter(|(is_shown, _)| *is_shown == shown).map(|(_, finding)| finding).collect()
-}
-
-/// Whether tonight is the last planned look and the policy then takes "no worse by the margin" for an answer. What is
-/// promoted was shown within its margins at a planned look either way, so the error rate is kept.
-fn is_lenient(policy: &Policy, assessment: &Assessment) -> bool {
-    let last = matches!(assessment.promotion_look, PromotionLook::Planned { look, of } if look == of);
-    last && policy.after_max_nights == AfterDeadline::PromoteIfNonInferior
-}
-
-/// The reason of a promotion.
-pub(super) fn promotion_shown_by(situation: &Situation<'_>, days: i64) -> Reason {
-    let (policy, assessment) = (situation.policy, situation.assessment);
-    let guardrails = binding(policy, assessment).map(Finding::from).collect();
-    if assessment.success_shown(policy, false) {
-        Reason::ShownSafe { guardrails, success: success(policy, assessment, false, true), days }
-    } else {
-        Reason::ShownSafeAtDeadline { guardrails, success: success(policy, assessment, true, true) }
-    }
-}
-
 /// The planned nights are over, and the policy takes such a candidate off.
 pub(super) fn deadline_rollback(situation: &Situation<'_>) -> Option<Reason> {
     match situation.assessment.promotion_look {
@@ -277,39 +168,6 @@ pub(super) fn warnings(situation: &Situation<'_>) -> Option<Reason> {
     let harmed = situation.assessment.guardrails.iter().filter(told).filter(|reading| reading.verdict.is_harm());
     let findings: Vec<Finding> = harmed.map(Finding::from).collect();
     (!findings.is_empty()).then_some(Reason::HarmToTell { findings })
-}
-
-/// The guardrails that bind: all but those that are only to be told of.
-fn binding<'a>(policy: &'a Policy, assessment: &'a Assessment) -> impl Iterator<Item = &'a Reading> {
-    assessment.guardrails.iter().filter(|reading| policy.on_harm(&reading.metric) != OnHarm::Warn)
-}
-
-/// Evidence of harm that is too much to go on with.
-fn suspicion(policy: &Policy, assessment: &Assessment, candidates: usize) -> Vec<Reason> {
-    let log_warn = (candidates.max(1) as f64 / policy.alphas.warn.get()).ln();
-    let harmed: Vec<Finding> = binding(policy, assessment).filter(|r| r.verdict.is_harm()).map(Finding::from).collect();
-    // Written so that a NaN, which is no evidence of anything, closes the gate.
-    let quiet = assessment.log_e_rollback < log_warn;
-    if quiet && harmed.is_empty() {
-        return Vec::new();
-    }
-    let worst = || {
-        let worst = binding(policy, assessment).max_by(|a, b| a.log_e_harm.total_cmp(&b.log_e_harm));
-        worst.into_iter().map(Finding::from).collect()
-    };
-    let findings = if harmed.is_empty() { worst() } else { harmed };
-    vec![Reason::HarmSuspected { findings, log_e: assessment.log_e_rollback }]
-}
-
-/// Harm that is told as shown need not be told as suspected, too.
-pub(super) fn leave_out_repeated_harm(reasons: &mut Vec<Reason>) {
-    let shown = reasons.iter().find_map(|reason| match reason {
-        Reason::HarmInsideMargin { finding } => Some(finding.metric.clone()),
-        _ => None,
-    });
-    let Some(shown) = shown else { return };
-    let repeats = |findings: &[Finding]| findings.iter().all(|finding| finding.metric == shown);
-    reasons.retain(|reason| !matches!(reason, Reason::HarmSuspected { findings, .. } if repeats(findings)));
 }
 
 /// The stage that the candidate stands at. A policy may have lost stages since; the last one then stands for them.

@@ -101,16 +101,14 @@ impl fmt::Display for Reason {
                 write!(f, "cooling down: {days} of {needed} full days since the allocations changed")
             }
             Reason::RiskOverBudget { finding, to, risk, budget } => {
-                let budget = Rounded(100.0 * budget);
+                write!(f, "over the risk budget of {} %: ", Rounded(100.0 * budget))?;
                 match risk {
-                    Some(risk) => write!(
-                        f,
-                        "over the risk budget: {to} × the upper bound of {finding} gives {} %",
-                        Rounded(100.0 * risk)
-                    )?,
-                    None => write!(f, "over the risk budget: nothing bounds the loss yet of {finding}")?,
+                    Some(risk) => {
+                        let risk = Rounded(100.0 * risk);
+                        write!(f, "with {to} of the units up to {risk} % may be lost by {finding}")
+                    }
+                    None => write!(f, "nothing bounds the loss yet by {finding}"),
                 }
-                write!(f, ", and {budget} % is borne")
             }
             Reason::NotConfirmed { shown, needed, of } => {
                 write!(f, "shown, and to be confirmed: on {shown} of the last {of} nights, needed {needed}")
@@ -155,7 +153,7 @@ impl fmt::Display for Reason {
             }
             Reason::ShownSafe { guardrails, success, days } => {
                 write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))?;
-                if success.is_empty() { Ok(()) } else { write!(f, "; and as wanted of success: {}", list(success)) }
+                if success.is_empty() { Ok(()) } else { write!(f, "; success metrics: {}", list(success)) }
             }
         }
     }

@@ -8,9 +8,9 @@ use rampkeeper::evidence::DayState;
 
 use super::gates::{Gate, Made, REASONS, place};
 
-/// Gates that cannot apply together: harm is rolled back or it is not; and after the last stage, where the deadline is,
-/// nothing is taken from control any more.
-const APART: [(Gate, Gate); 1] = [(Gate::Deadline, Gate::Room)];
+/// Gates that cannot apply together. The deadline is about promotion, which comes after the last stage: nothing is taken
+/// from control any more then, and a candidate without a share has its stages before it.
+const APART: [(Gate, Gate); 2] = [(Gate::Deadline, Gate::Room), (Gate::NoShare, Gate::Deadline)];
 
 /// What one scenario showed, as texts.
 pub fn shown(made: &Made, forecast: Option<&Forecast>) -> BTreeSet<String> {
