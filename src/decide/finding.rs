@@ -26,6 +26,9 @@ pub struct Finding {
     pub verdict: String,
     /// Why there is no verdict, where there is none.
     pub insufficient: Option<String>,
+    /// Whether it is to be shown better than control, and the bound is only what the test is tuned to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superior: bool,
 }
 
 impl From<&Reading> for Finding {
@@ -42,6 +45,7 @@ impl From<&Reading> for Finding {
                 Verdict::Insufficient { why } => Some(why.to_string()),
                 _ => None,
             },
+            superior: false,
         }
     }
 }
@@ -63,6 +67,7 @@ impl Finding {
     /// What it must stay clear of: `margin +10 %`, `ceiling 0.01`.
     pub fn limit(&self) -> String {
         match (self.bound, self.direction) {
+            _ if self.superior => "to be better than control".to_owned(),
             (Bound::Margin(margin), Direction::Increase) => format!("margin −{} %", Rounded(100.0 * margin.get())),
             (Bound::Margin(margin), Direction::Decrease) => format!("margin +{} %", Rounded(100.0 * margin.get())),
             (Bound::Ceiling(limit), _) => format!("ceiling {}", Rounded(limit)),
@@ -108,7 +113,7 @@ impl fmt::Display for Rounded {
         let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
         let text = format!("{value:.digits$}");
         let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        f.write_str(text)
+        f.write_str(&text.replace('-', "−"))
     }
 }
 

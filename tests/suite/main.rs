@@ -19,6 +19,7 @@ mod readme;
 mod reference;
 mod registry_real;
 mod restated;
+mod scenarios;
 mod simulation;
 mod stats_properties;
 mod support;

@@ -136,7 +136,7 @@ fn waits_for(candidate: &Candidate) -> String {
         lines.push(painted("needs you", Tone::Bad));
     }
     match &candidate.forecast {
-        Some(Forecast::Expected { on }) => lines.push(format!("expected to go on with the night of {on}")),
+        Some(forecast @ Forecast::Expected { .. }) => lines.push(forecast.to_string()),
         Some(Forecast::Unreachable { why }) => lines.push(painted(&format!("never: {}", plain(why)), Tone::Bad)),
         None => {}
     }
