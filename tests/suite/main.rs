@@ -3,6 +3,7 @@
 mod analyze;
 mod architecture;
 mod bad_input;
+mod checks;
 mod decide_properties;
 mod embedded;
 mod mail_real;
