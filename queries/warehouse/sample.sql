@@ -7,4 +7,4 @@ FROM (
     FROM exp.events AS e
     WHERE e.event_type = $1 AND e."timestamp" >= $2 AND e."timestamp" < $3
     LIMIT $4
-) AS some
+) AS sampled

@@ -13,6 +13,28 @@ const HOSTS: [&str; 2] = ["host", "hostaddr"];
 /// The parameters, of PostgreSQL's client library and of ours, that say how a connection is encrypted.
 const MODES: [&str; 2] = ["sslmode", "ssl-mode"];
 
+/// The parameters that the driver knows.
+const KNOWN: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 /// The address with what it leaves open about encryption. Beyond this machine, and wherever an authority is given, a
 /// connection is encrypted, and the certificate and the name in it are checked; `?sslmode=` or PGSSLMODE say otherwise.
 pub(super) fn with_encryption(
@@ -25,6 +47,7 @@ pub(super) fn with_encryption(
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Ok(address);
     }
+    leave_out_unknown(&mut url);
     let told = pgsslmode.is_some() || url.query_pairs().any(|(key, _)| MODES.contains(&key.as_ref()));
     let mut more = Vec::new();
     if !told && (ca_file.is_some() || !is_of_this_machine(&url)) {
@@ -37,6 +60,23 @@ pub(super) fn with_encryption(
         url.query_pairs_mut().extend_pairs(more);
     }
     Ok(url.to_string().into())
+}
+
+/// The driver would log what it does not know, value and all, and a value may be a secret (`sslpassword`).
+fn leave_out_unknown(url: &mut Url) {
+    let is_known = |key: &str| KNOWN.contains(&key) || key.starts_with("options[");
+    let all: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let (known, unknown): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| is_known(key));
+    if unknown.is_empty() {
+        return;
+    }
+    for (parameter, _) in unknown {
+        tracing::warn!(parameter, "a parameter of the database's address is not known here and left out");
+    }
+    url.set_query(None);
+    if !known.is_empty() {
+        url.query_pairs_mut().extend_pairs(known);
+    }
 }
 
 /// How the way to a server is protected.
@@ -136,6 +176,19 @@ mod tests {
             with("postgres://localhost/app?host=10.0.0.7", None, None),
             "postgres://localhost/app?host=10.0.0.7&sslmode=verify-full"
         );
+    }
+
+    #[test]
+    fn what_the_driver_does_not_know_it_is_not_given() {
+        assert_eq!(
+            with(
+                "postgres://localhost/app?sslpassword=s3cret&application_name=a%20b&channel_binding=require",
+                None,
+                None
+            ),
+            "postgres://localhost/app?application_name=a+b"
+        );
+        assert_eq!(with("postgres://localhost/app?target_session_attrs=any", None, None), "postgres://localhost/app");
     }
 
     #[test]

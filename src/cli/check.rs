@@ -151,7 +151,7 @@ async fn open_store(asked: &Asked<'_>) -> Result<Option<ControlStore>, Finding> 
     let opened = in_time(connect::control(asked.config)).await;
     opened.map(Some).map_err(|error| {
         let mend =
-            "mend `control` in the configuration, or the server; without it only what lies elsewhere was looked at";
+            "correct `control` in the configuration, or mend the server; without it only what lies elsewhere was looked at";
         Finding::fail(Area::Control, "connection", error, mend)
     })
 }
@@ -163,7 +163,7 @@ async fn open_warehouse(asked: &Asked<'_>) -> Result<Option<Box<dyn Examine>>, F
     }
     let opened = in_time(connect::warehouse_to_examine(asked.config)).await;
     opened.map(Some).map_err(|error| {
-        let mend = "mend `warehouse` in the configuration, or the server or folder that it names";
+        let mend = "correct `warehouse` in the configuration, or mend the server or folder that it names";
         Finding::fail(Area::Warehouse, "connection", error, mend)
     })
 }

@@ -1,8 +1,9 @@
 """A PostgreSQL cluster of its own, on a free port of the loopback interface.
 
-    postgres.py BIN_DIR [SETTING=VALUE ...]
+    postgres.py BIN_DIR [--tls=NAME ...] [SETTING=VALUE ...]
 
-Ready: {"port": 40123}. The superuser `postgres` needs no password; every other role must give its own, as in production.
+Ready: {"port": 40123, "ca": "…/ca.pem" or null}. With `--tls` it also takes TLS, by a certificate with these names. The
+superuser `postgres` needs no password; every other role must give its own, as in production.
 Each line that comes on standard input is a command, answered by one line: `crash` kills the server without a checkpoint,
 `start` starts it again on the same port over the same data.
 """
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 
+import certificates
 import lifeline
 
 HBA = """\
@@ -64,6 +66,15 @@ class Cluster:
         with open(os.path.join(self.data, "pg_hba.conf"), "w") as hba:
             hba.write(HBA)
 
+    def take_tls(self, path, names):
+        """A certificate with these names; returns the file of its authority."""
+        ca, certificate, key = certificates.make(path, names)
+        for file in (certificate, key):
+            if self.owner:
+                os.chown(file, self.owner["user"], self.owner["group"])
+        self.settings |= {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key}
+        return ca
+
     def start(self):
         """Keeps its port once it has one. The first start tries another port when its own was taken meanwhile."""
         for remaining in [0] if self.port else range(9, -1, -1):
@@ -105,12 +116,15 @@ class Cluster:
             return {"failed": f"{command}: {error}"}
 
 
-def main(bin_dir, *settings):
+def main(bin_dir, *arguments):
+    names = [argument.removeprefix("--tls=") for argument in arguments if argument.startswith("--tls=")]
+    settings = dict(argument.split("=", 1) for argument in arguments if not argument.startswith("--"))
     with lifeline.folder("postgres") as path:
-        cluster = Cluster(bin_dir, path, dict(setting.split("=", 1) for setting in settings))
+        cluster = Cluster(bin_dir, path, settings)
+        ca = cluster.take_tls(path, names) if names else None
         try:
             cluster.start()
-            lifeline.announce(port=cluster.port)
+            lifeline.announce(port=cluster.port, ca=ca)
             for command in lifeline.commands():
                 lifeline.announce(**cluster.obey(command))
         finally:

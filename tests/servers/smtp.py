@@ -9,15 +9,14 @@ is strict: a message with a defect is refused with 554, and the reply names it.
 
 import argparse
 import asyncio
-import datetime
 import email
 import email.errors
 import email.policy
-import ipaddress
 import json
 import os
 import ssl
 
+import certificates
 import lifeline
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -36,50 +35,6 @@ def options():
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="answer 451 to the first N messages")
     parser.add_argument("--vanish", type=int, default=0, metavar="N", help="store the first N messages, but hang up unanswered")
     return parser.parse_args()
-
-
-def make_certificates(path):
-    """An authority, and a certificate of it for this host: a client that knows the authority can check the server in earnest."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    now = datetime.datetime.now(datetime.timezone.utc)
-
-    def certificate(name, key, issuer, issuer_key, extensions):
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = x509.CertificateBuilder(
-            subject_name=subject,
-            issuer_name=issuer or subject,
-            public_key=key.public_key(),
-            serial_number=x509.random_serial_number(),
-            not_valid_before=now - datetime.timedelta(days=1),
-            not_valid_after=now + datetime.timedelta(days=7),
-        )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        return builder.sign(issuer_key, hashes.SHA256())
-
-    def write(name, *items):
-        target = os.path.join(path, name)
-        with open(target, "wb") as file:
-            file.write(b"".join(items))
-        return target
-
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca = certificate("Rampkeeper test authority", ca_key, None, ca_key, [x509.BasicConstraints(ca=True, path_length=0)])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    leaf = certificate(
-        "localhost",
-        key,
-        ca.subject,
-        ca_key,
-        [x509.BasicConstraints(ca=False, path_length=None), x509.SubjectAlternativeName(names)],
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return write("ca.pem", ca.public_bytes(pem)), write("server.pem", leaf.public_bytes(pem), private)
 
 
 def read(raw):
@@ -172,7 +127,7 @@ async def serve(path, wanted):
     os.mkdir(mails)
     tls = ca = None
     if wanted.starttls:
-        ca, certificate = make_certificates(path)
+        ca, certificate, _ = certificates.make(path)
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate)
     keeper = Keeper(mails, wanted)

@@ -703,6 +703,17 @@ async fn secrets_show_in_no_log_report_or_record_when_everything_fails() {
         told.complains("401");
         keeps_its_secrets(&told);
     }
+    // Whoever asks what is wrong is told so, and no more.
+    let mut command = world.nightly("check", day(1));
+    command.env("RAMPKEEPER_LOG", "trace").args(["--output", "json"]);
+    command.env("RAMPKEEPER_TEST_TOKEN", "tok3n-secret").env("RAMPKEEPER_TEST_SMTP", "ma1l-secret");
+    let checked = told(command).await.expect(1);
+    assert!(
+        checked.out.contains("401") && checked.out.contains("check the mail user name and password"),
+        "{}",
+        checked.out
+    );
+    keeps_its_secrets(&checked);
     let asked = tracker.received_requests().await.unwrap();
     assert!(asked.iter().any(|request| format!("{:?}", request.headers).contains("tok3n-secret")), "no token was sent");
     assert!(server.mails().is_empty());
@@ -734,7 +745,7 @@ async fn a_refused_database_password_is_not_repeated() {
                 _ => world.settings["warehouse"] = json!({ "postgres": entry }),
             }
             world.configure();
-            for (what, level) in [("run", "trace"), ("check", "info")] {
+            for (what, level) in [("run", "trace"), ("check", "trace")] {
                 let mut command = world.nightly(what, day(1));
                 command.env("RAMPKEEPER_TEST_DB", "d8-secret").env("RAMPKEEPER_TEST_URL", &with_password);
                 command.env("RAMPKEEPER_LOG", level);
@@ -762,11 +773,13 @@ async fn an_address_that_cannot_be_read_is_not_repeated() {
                 _ => world.settings["warehouse"] = json!({ "postgres": entry }),
             }
             world.configure();
-            let mut command = world.nightly("run", day(1));
-            command.env("RAMPKEEPER_TEST_URL", address);
-            let told = told(command).await.expect(1);
-            keeps_its_secrets(&told);
-            assert!(told.err.contains("error: "), "{}", told.err);
+            for what in ["run", "check"] {
+                let mut command = world.nightly(what, day(1));
+                command.env("RAMPKEEPER_TEST_URL", address);
+                let told = told(command).await.expect(1);
+                keeps_its_secrets(&told);
+                assert!(told.err.contains("error: ") || told.out.contains("fail  "), "{}{}", told.out, told.err);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The whole night on real servers: PostgreSQL, MLflow and a mail server, through ramp, promotion and rollback, with the
-//! program as it is installed. Each night is planned, run, and run again: the second run changes nothing anywhere.
+//! program as it is installed. Each night is planned, run, and run again: the second run changes nothing anywhere. The
+//! experiment tables belong to somebody else, and the program's users may do no more than config/grants/postgres.sql grants.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::support::mlflow::Mlflow;
 use crate::support::postgres::Postgres;
 use crate::support::smtp::{Rules, Smtp};
+use crate::support::users::{self, GRANTS, as_user};
 
 const PROMOTION: &str = "\
 defaults:
@@ -79,10 +81,27 @@ impl World {
         world
     }
 
+    /// The experiment tables as another service has made them, the users, and what they may do.
+    async fn grant_and_migrate(&self) {
+        self.postgres.file(&self.url, "queries/migrations/postgres/0001_experiment_tables.sql", &[]).await;
+        users::make(self.postgres).await;
+        self.postgres.file(&self.url, GRANTS, &[]).await;
+        let migrated = self.rampkeeper(&["migrate"]).await;
+        assert_eq!(migrated.status.code(), Some(0), "{}", String::from_utf8_lossy(&migrated.stderr));
+        self.postgres.file(&self.url, GRANTS, &[]).await;
+        let owners = "SELECT string_agg(DISTINCT tableowner || ' ' || schemaname, ', ') FROM pg_tables
+                      WHERE schemaname IN ('exp', 'rampkeeper')";
+        assert_eq!(self.text(owners).await, "postgres exp, rampkeeper_migrate rampkeeper");
+        let checked = self.rampkeeper(&["check", "--only", "control,grants,warehouse"]).await;
+        let told = String::from_utf8_lossy(&checked.stdout);
+        assert_eq!(checked.status.code(), Some(0), "{told}");
+        assert!(told.contains(" 0 warn, 0 fail"), "{told}");
+    }
+
     fn configure(&self) {
         let settings = json!({
             "control": { "url_from": { "env": "RAMPKEEPER_TEST_URL" } },
-            "warehouse": { "postgres": {} },
+            "warehouse": { "postgres": { "url_from": { "env": "RAMPKEEPER_TEST_WAREHOUSE" } } },
             "registry": { "mlflow": { "url": self.mlflow.url() } },
             "mail": {
                 "from": "Rampkeeper <rampkeeper@example.com>",
@@ -112,7 +131,11 @@ impl World {
             .args(arguments)
             .arg("--config")
             .arg(self.path("rampkeeper.yml"))
-            .env("RAMPKEEPER_TEST_URL", &self.url)
+            .env(
+                "RAMPKEEPER_TEST_URL",
+                as_user(&self.url, if arguments == ["migrate"] { "migrate" } else { "control" }),
+            )
+            .env("RAMPKEEPER_TEST_WAREHOUSE", as_user(&self.url, "warehouse"))
             .env("RAMPKEEPER_TEST_SMTP", "s3cret-smtp")
             .env_remove("RAMPKEEPER_CONFIG")
             .output()
@@ -288,7 +311,7 @@ fn outcome<'a>(report: &'a Value, experiment: &str) -> Option<&'a str> {
 async fn ramp_promotion_and_rollback_on_real_servers_each_night_repeated() {
     rampkeeper::registry::install_crypto_provider();
     let mut world = World::new().await;
-    assert_eq!(world.rampkeeper(&["migrate"]).await.status.code(), Some(0));
+    world.grant_and_migrate().await;
     world.create_experiments().await;
 
     let mut story: BTreeMap<&str, Vec<String>> = BTreeMap::new();

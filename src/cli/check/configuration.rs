@@ -14,12 +14,12 @@ const AREA: Area = Area::Configuration;
 pub(super) async fn findings(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Finding> {
     let config = asked.config;
     let own = config.policies.experiments().count();
-    let detail = format!(
-        "{}: {} metrics, {} with a policy of their own",
-        asked.global.config.display(),
-        config.metrics.len(),
-        if own == 1 { "1 experiment".to_owned() } else { format!("{own} experiments") },
-    );
+    let policies = match own {
+        0 => "one policy for all".to_owned(),
+        1 => "1 experiment with a policy of its own".to_owned(),
+        _ => format!("{own} experiments with a policy of their own"),
+    };
+    let detail = format!("{}: {} metrics, {policies}", asked.global.config.display(), config.metrics.len());
     let mut findings = vec![Finding::ok(AREA, "files", detail)];
     findings.extend(unused_metrics(config));
     findings.extend(known.into_iter().flat_map(|known| strangers(config, known)));

@@ -30,7 +30,7 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
     let mailer = match connect::smtp_mailer(asked.config, smtp, Patience::SHORT) {
         Ok(mailer) => mailer,
         Err(error) => {
-            let mend = "mend `mail.smtp` in the configuration";
+            let mend = "correct `mail.smtp` in the configuration";
             return vec![Finding::fail(AREA, "server", super::finding::in_one_line(&error), mend)];
         }
     };
@@ -42,7 +42,7 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
             findings
         }
         Err(error) => {
-            let mend = "mend `mail.smtp` in the configuration, or the server";
+            let mend = "correct `mail.smtp` in the configuration, or mend the server";
             vec![Finding::fail(AREA, "server", error, mend)]
         }
     }

@@ -1,5 +1,7 @@
 //! Each metric, rehearsed: its query prepared as a night would ask it, and some of the events that it reads looked at.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 use jiff::civil::Date;
 
@@ -44,8 +46,10 @@ async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, n
             if !faults.is_empty() {
                 return faults;
             }
-            let read: Vec<String> =
-                samples.iter().map(|sample| format!("{} {}", sample.events, sample.event)).collect();
+            // A ratio may read the same events above and below its line.
+            let read: BTreeMap<&str, u64> =
+                samples.iter().map(|sample| (sample.event.as_str(), sample.events)).collect();
+            let read: Vec<String> = read.iter().map(|(event, events)| format!("{events} {event}")).collect();
             vec![Finding::ok(AREA, what, format!("its query is sound; looked at {} of {day}", read.join(", ")))]
         }
         Ok(_) => vec![Finding::ok(AREA, what, "its query is sound")],
@@ -54,7 +58,7 @@ async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, n
                 .measures()
                 .find(|measure| measure.value.field().is_some_and(|field| error.contains(&field.to_string())));
             let place = place(asked.config, metric, named);
-            let mend = format!("mend the metric ({place}), or the events");
+            let mend = "correct the metric, or mend what writes the events";
             vec![Finding::fail(AREA, what, format!("{place}: {error}"), mend)]
         }
     }

@@ -26,7 +26,7 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
                 AREA,
                 "settings",
                 in_one_line(&error),
-                "mend `registry.mlflow` in the configuration",
+                "correct `registry.mlflow` in the configuration",
             )];
         }
     };
@@ -50,7 +50,7 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
             } else if error.contains(" 401") || error.contains(" 403") {
                 "correct `username` and `password`, or `token`, under `registry.mlflow`; the user must be allowed to edit the models"
             } else {
-                "mend `registry.mlflow` in the configuration, or the server"
+                "correct `registry.mlflow` in the configuration, or mend the server"
             };
             findings.push(Finding::fail(AREA, "server", error, mend));
         }

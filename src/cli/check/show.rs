@@ -45,7 +45,7 @@ fn text(findings: &[Finding], colour: bool) -> String {
         let word = painted(*state, colour);
         told.push_str(&format!("{word}  {:<13}  {what:<widest$}  {detail}\n", area.word()));
         if let Some(mend) = mend {
-            told.push_str(&format!("      {:<13}  mend: {mend}\n", ""));
+            told.push_str(&format!("{:21}→ {mend}\n", ""));
         }
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
@@ -79,7 +79,7 @@ mod tests {
         let plain = "\
 ok    control        server        PostgreSQL 17
 fail  grants         exp.variants  may not UPDATE (name)
-                     mend: GRANT UPDATE (name) ON …
+                     → GRANT UPDATE (name) ON …
 1 ok, 0 warn, 1 fail
 ";
         assert_eq!(text(&findings, false), plain);

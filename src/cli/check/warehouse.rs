@@ -36,7 +36,7 @@ async fn server(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
 }
 
 async fn tables(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
-    let mend = "mend the table or the export; design.md and domain.md name the columns that are read";
+    let mend = "mend the table or the export; docs/domain.md names the columns that are read";
     match in_time(warehouse.faults(asked.as_of)).await {
         Ok(faults) if faults.is_empty() => {
             vec![Finding::ok(AREA, "tables", "events and assignments have the columns that are read")]

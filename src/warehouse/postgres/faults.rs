@@ -13,10 +13,16 @@ struct Needed {
     column: &'static str,
     /// The server's names of the types that it may have.
     types: &'static [&'static str],
+    /// Whether it is read for some metrics only, so that the user need not see it.
+    on_demand: bool,
 }
 
 const fn needed(column: &'static str, types: &'static [&'static str]) -> Needed {
-    Needed { column, types }
+    Needed { column, types, on_demand: false }
+}
+
+const fn on_demand(column: &'static str) -> Needed {
+    Needed { column, types: &["jsonb"], on_demand: true }
 }
 
 const TEXTS: &[&str] = &["text", "varchar"];
@@ -34,8 +40,8 @@ const EVENTS: &[Needed] = &[
     needed("unit_id", TEXTS),
     needed("timestamp", &["timestamptz"]),
     needed("metrics", &["jsonb"]),
-    needed("context", &["jsonb"]),
-    needed("payload", &["jsonb"]),
+    on_demand("context"),
+    on_demand("payload"),
 ];
 
 /// The columns of each table with their types.
@@ -88,6 +94,7 @@ fn column_fault(table: &str, needed: &Needed, found: &[(String, String)]) -> Opt
             expected: needed.types.join(" or "),
             found: held.clone(),
         }),
+        None if needed.on_demand => None,
         None => Some(WarehouseError::MissingColumn {
             table: format!("the table exp.{table}"),
             column,

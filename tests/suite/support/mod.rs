@@ -8,3 +8,5 @@ pub mod launcher;
 pub mod mlflow;
 pub mod postgres;
 pub mod smtp;
+pub mod tls;
+pub mod users;

@@ -20,30 +20,48 @@ pub struct Postgres {
     launcher: Arc<Mutex<Launcher>>,
     bin: PathBuf,
     port: u16,
+    ca: Option<PathBuf>,
     databases: AtomicU32,
 }
 
 impl Postgres {
     /// The cluster that all tests of this process share. Its disk writes are not synced.
     pub async fn shared() -> &'static Self {
-        let postgres = SHARED.get_or_init(|| Self::try_start(&[])).await;
+        let postgres = SHARED.get_or_init(|| Self::try_start(&[], &[])).await;
         postgres.as_ref().unwrap_or_else(|fault| panic!("PostgreSQL: {fault}"))
     }
 
     /// A cluster for one test alone, which may crash it. `settings` are those of `postgresql.conf`, for example
     /// `[("fsync", "on")]`.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
-        Self::try_start(settings).await.unwrap_or_else(|fault| panic!("PostgreSQL: {fault}"))
+        Self::try_start(settings, &[]).await.unwrap_or_else(|fault| panic!("PostgreSQL: {fault}"))
     }
 
-    async fn try_start(settings: &[(&str, &str)]) -> Result<Self, String> {
+    /// A cluster for one test alone that takes TLS as well, by a certificate with these names.
+    pub async fn start_with_tls(names: &[&str]) -> Self {
+        Self::try_start(&[], names).await.unwrap_or_else(|fault| panic!("PostgreSQL: {fault}"))
+    }
+
+    async fn try_start(settings: &[(&str, &str)], names: &[&str]) -> Result<Self, String> {
         let bin = bin_dir()?;
         let mut arguments = vec![bin.display().to_string()];
+        arguments.extend(names.iter().map(|name| format!("--tls={name}")));
         arguments.extend(settings.iter().map(|(name, value)| format!("{name}={value}")));
         let (launcher, ready) = Launcher::start("postgres.py", arguments).await?;
         let port = ready["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         let port = port.ok_or_else(|| format!("no port in {ready}"))?;
-        Ok(Self { launcher: Arc::new(Mutex::new(launcher)), bin, port, databases: AtomicU32::new(0) })
+        let ca = ready["ca"].as_str().map(PathBuf::from);
+        Ok(Self { launcher: Arc::new(Mutex::new(launcher)), bin, port, ca, databases: AtomicU32::new(0) })
+    }
+
+    /// The port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate, as PEM, of the authority that signed this server's.
+    pub fn ca(&self) -> &Path {
+        self.ca.as_deref().expect("only a server that was started with TLS has a certificate")
     }
 
     /// Creates an empty database for one test and returns its URL. Its name starts with `name` and is the test's alone, so
@@ -58,6 +76,16 @@ impl Postgres {
     /// The URL of a database for the role `postgres`.
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs a file of the repository with `psql`, with these options beside.
+    pub async fn file(&self, url: &str, file: &str, options: &[&str]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["-X", "-q", "-d", url]).args(options).arg("-f").arg(path);
+        let output = psql.output().await.unwrap_or_else(|cause| panic!("could not run psql: {cause}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "psql failed on {url}: {said}\nin {file}");
     }
 
     /// Runs statements with `psql` and returns what they print: a line per row, fields parted by `|`. Panics with psql's own
