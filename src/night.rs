@@ -26,7 +26,6 @@ use uuid::Uuid;
 use crate::apply::{Applier, actions_of, chain, patiently};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
-use crate::decide::Outcome;
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
@@ -102,11 +101,7 @@ impl Night<'_> {
         }
         let complete = evaluated.is_ok();
         applier.apply_pending().await?;
-        for experiment in report.experiments.iter().filter(|e| e.standing == Standing::Decided) {
-            let acted = experiment.candidates.iter().find(|c| c.decision.outcome != Outcome::Hold);
-            let decision = acted.and_then(|candidate| candidate.decision_id);
-            applier.read_back(&experiment.name, decision, &experiment.allocations).await?;
-        }
+        applier.read_back(&report).await?;
         report.resumed = applier.resumed().to_vec();
         report.unfinished = applier.unfinished();
         report.incidents = applier.incidents().await?;
