@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::apply::{Applier, actions_of, chain, patiently};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
-use crate::decide::{Basis, Outcome};
+use crate::decide::Basis;
 use crate::domain::{Epoch, RolloutState};
 use crate::notify::Mailer;
 use crate::plan::Versions;
@@ -124,11 +124,7 @@ impl Night<'_> {
         complete: bool,
     ) -> Result<(), NightError> {
         applier.apply_pending().await?;
-        for experiment in report.experiments.iter().filter(|e| e.standing == Standing::Decided) {
-            let acted = experiment.candidates.iter().find(|c| c.decision.outcome != Outcome::Hold);
-            let decision = acted.and_then(|candidate| candidate.decision_id);
-            applier.read_back(&experiment.name, decision, &experiment.allocations).await?;
-        }
+        applier.read_back(report).await?;
         report.resumed = applier.resumed().to_vec();
         report.unfinished = applier.unfinished();
         report.incidents = applier.incidents().await?;

@@ -1,6 +1,7 @@
 //! What others have set is seen, left alone or told; what was written is read again.
 
 use super::*;
+use crate::report::{ExperimentReport, NightReport, Standing};
 
 const STAGE: &str = "version 2, tag stage";
 const CHAMPION: &str = "alias champion";
@@ -238,12 +239,31 @@ async fn allocations_are_read_again() {
         from: share(0.5),
         to: share(to),
     };
-    let decided = [change(CONTROL, "control", 1.0), change(CANDIDATE, "t", 0.0)];
+    let night = NightReport {
+        schema_version: 1,
+        as_of: jiff::civil::date(2026, 3, 4),
+        run: None,
+        at: now(),
+        experiments: vec![ExperimentReport {
+            name: "e".into(),
+            standing: Standing::Decided,
+            faulty: false,
+            candidates: vec![],
+            allocations: vec![change(CONTROL, "control", 1.0), change(CANDIDATE, "t", 0.0)],
+            steps: vec![],
+            outside_change: false,
+            by_hand: vec![],
+        }],
+        resumed: vec![],
+        unfinished: vec![],
+        incidents: vec![],
+    };
     let applier = world.applier();
-    applier.read_back("e", None, &decided).await.unwrap();
+    applier.read_back(&night).await.unwrap();
     assert!(applier.incidents().await.unwrap().is_empty());
-    world.sql("UPDATE exp_variants SET allocation = '0.2500' WHERE name = 't'; DELETE FROM exp_variants WHERE name = 'control'").await;
-    applier.read_back("e", None, &decided).await.unwrap();
+    world.sql("UPDATE exp_variants SET allocation = '0.2500' WHERE name = 't'").await;
+    world.sql("DELETE FROM exp_variants WHERE name = 'control'").await;
+    applier.read_back(&night).await.unwrap();
     let incidents = applier.incidents().await.unwrap();
     let told = [("the allocation of e/control", "gone, with its variant"), ("the allocation of e/t", "25 %")];
     assert_eq!(found(&incidents), told);

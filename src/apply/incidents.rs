@@ -9,8 +9,7 @@ use super::error::{ActionError, chain};
 use super::{Applier, DISTANT};
 use crate::control::{ControlError, NewIncident, OpenIncident};
 use crate::domain::{ExperimentId, ModelVersion, VariantId};
-use crate::plan::Reallocation;
-use crate::report::Incident;
+use crate::report::{Incident, NightReport, Standing};
 
 /// How long an incident is told, night after night. Who was told for so long has chosen.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -66,32 +65,32 @@ impl Applier<'_> {
         self.control.note_incident(&incident).await
     }
 
-    /// Reads the allocations of an experiment again, once everything else is applied, and notes each that is not what
-    /// the decision has set.
+    /// Reads the allocations that tonight's decisions have set again, once everything else is applied, and notes each
+    /// that is not what was decided.
     ///
     /// # Errors
     /// The control store cannot be read or written.
-    pub async fn read_back(
-        &self,
-        experiment: &str,
-        decision: Option<Uuid>,
-        decided: &[Reallocation],
-    ) -> Result<(), ControlError> {
-        for change in decided {
-            let found = self.control.load_share(change.variant).await?;
-            if found == Some(change.to) {
-                continue;
-            }
-            let words = Words {
-                what: format!("the allocation of {experiment}/{}", change.name),
-                expected: change.to.to_string(),
-                found: found.map_or("gone, with its variant".to_owned(), |share| share.to_string()),
-                advice:
-                    "somebody else, or another program, has set it since the decision was committed: set it right, \
-                         or the next night takes it for a change from outside"
+    pub async fn read_back(&self, night: &NightReport) -> Result<(), ControlError> {
+        for experiment in night.experiments.iter().filter(|e| e.standing == Standing::Decided) {
+            // Control gets what a candidate loses, so it is the candidate whose decision this was.
+            let changed = |name: &str| experiment.allocations.iter().any(|a| a.name == name && a.from != a.to);
+            let acted = experiment.candidates.iter().find(|candidate| changed(&candidate.name));
+            let decision = acted.and_then(|candidate| candidate.decision_id);
+            for change in &experiment.allocations {
+                let found = self.control.load_share(change.variant).await?;
+                if found == Some(change.to) {
+                    continue;
+                }
+                let words = Words {
+                    what: format!("the allocation of {}/{}", experiment.name, change.name),
+                    expected: change.to.to_string(),
+                    found: found.map_or("gone, with its variant".to_owned(), |share| share.to_string()),
+                    advice: "somebody else, or another program, has set it since the decision was committed: set it \
+                             right, or the next night takes it for a change from outside"
                         .to_owned(),
-            };
-            self.note(decision, None, words, None).await?;
+                };
+                self.note(decision, None, words, None).await?;
+            }
         }
         Ok(())
     }
