@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
-use super::letters::{Weight, cut, fitting, spoken, width, wrap};
+use super::letters::{Weight, cut, fitting, spoken, spoken_title, width, wrap};
 use super::palette::{INK, PALE, PLATE, RED, RED_GROUND, SOFT, Tone};
 use super::scale::{Scale, aim, range};
 use super::{ChartError, Picture, raster, words};
@@ -115,9 +115,7 @@ impl Forest {
 
     fn alt(&self) -> String {
         let (rows, rest) = self.chosen();
-        let heading = [&self.title, &self.subtitle].map(|text| spoken(text));
-        let heading: Vec<&str> = heading.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        let mut sentences = vec![format!("Forest plot: {}", heading.join(", "))];
+        let mut sentences = vec![spoken_title("Forest plot", &self.title, &self.subtitle)];
         sentences.extend(rows.iter().map(|row| row.alt()));
         sentences.extend(rest);
         if rows.is_empty() {

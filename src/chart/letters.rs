@@ -93,6 +93,12 @@ pub(super) fn spoken(name: &str) -> String {
     if name.chars().count() <= 120 { name } else { name.chars().take(119).chain(['…']).collect() }
 }
 
+/// The beginning of an alternative text: `Forest plot: ranker_v7 against control, evidence as of 31 Mar 2026`.
+pub(super) fn spoken_title(kind: &str, title: &str, subtitle: &str) -> String {
+    let parts: Vec<String> = [title, subtitle].into_iter().map(spoken).filter(|part| !part.is_empty()).collect();
+    format!("{kind}: {}", parts.join(", "))
+}
+
 fn is_accent(letter: char) -> bool {
     let blocks = [
         '\u{300}'..='\u{36f}',

@@ -43,6 +43,7 @@
 //! # Ok::<(), rampkeeper::chart::ChartError>(())
 //! ```
 
+mod act;
 mod axis;
 mod drawing;
 mod forest;
@@ -56,13 +57,16 @@ mod split;
 mod trajectory;
 mod words;
 
+pub use act::{Act, DecidedBy};
 pub use forest::{Forest, ForestRow};
 pub use palette::Tone;
-pub use ramp::{Act, DecidedBy, Ramp, RampNight};
+pub use ramp::{Ramp, RampNight};
 pub use scale::Scale;
 pub use split::{Split, SplitRow};
 pub use trajectory::{Crossing, Night, Trajectory};
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
+use super::act::{Act, DecidedBy};
 use super::axis::{Axis, Days};
-use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
+use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Type, sharp};
 use super::lanes::{self, Room, Slot, Wish};
-use super::letters::{Weight, spoken, width};
-use super::palette::{BLUE, BLUE_GROUND, BROWN, Colour, INK, PALE, PLATE, RED, SOFT};
+use super::letters::{Weight, spoken_title, width};
+use super::palette::{BLUE, BLUE_GROUND, INK, PALE, SOFT};
 use super::{ChartError, Picture, raster, words};
 
 const HEIGHT: f64 = 140.0;
@@ -42,103 +43,22 @@ pub struct RampNight {
     pub share: f64,
     /// What was done, if anything.
     pub act: Option<Act>,
-    /// Who did it.
+    /// Who did it. A share that became another one although the job held was changed by hand, whatever stands here.
     pub by: DecidedBy,
-}
-
-/// What was done to a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
-    /// It got more.
-    Ramp,
-    /// It stayed.
-    Hold,
-    /// It became the baseline.
-    Promote,
-    /// It was taken off.
-    Rollback,
-    /// Its share was set to something else.
-    Set,
-}
-
-/// Who did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecidedBy {
-    /// A night of Rampkeeper.
-    Job,
-    /// A person, or another program.
-    Hand,
-}
-
-impl Act {
-    fn word(self) -> &'static str {
-        match self {
-            Act::Ramp => "RAMP",
-            Act::Hold => "HOLD",
-            Act::Promote => "PROMOTE",
-            Act::Rollback => "ROLLBACK",
-            Act::Set => "SET",
-        }
-    }
-
-    fn colour(self) -> Colour {
-        match self {
-            Act::Ramp | Act::Promote => BLUE,
-            Act::Hold => SOFT,
-            Act::Rollback => RED,
-            Act::Set => BROWN,
-        }
-    }
-
-    /// A triangle up for more, down for off, a diamond for promoted, a square for set, a ring for held.
-    fn draw(self, drawing: &mut Drawing, x: f64, y: f64) {
-        let colour = self.colour();
-        match self {
-            Act::Ramp => {
-                drawing.arrow(x, y - 8.5, Towards::Up, 14.5, PLATE);
-                drawing.arrow(x, y - 6.0, Towards::Up, 11.0, colour);
-            }
-            Act::Rollback => {
-                drawing.arrow(x, y + 8.5, Towards::Down, 14.5, PLATE);
-                drawing.arrow(x, y + 6.0, Towards::Down, 11.0, colour);
-            }
-            Act::Promote => drawing.diamond(x, y, 6.5, colour),
-            Act::Set => {
-                drawing.rect(x - 6.0, y - 6.0, 12.0, 12.0, PLATE);
-                drawing.rect(x - 4.5, y - 4.5, 9.0, 9.0, colour);
-            }
-            Act::Hold => drawing.circle(x, y, 2.75, PLATE, Stroke::new(colour, 1.5)),
-        }
-    }
-}
-
-impl DecidedBy {
-    fn word(self) -> &'static str {
-        match self {
-            DecidedBy::Job => "by job",
-            DecidedBy::Hand => "by hand",
-        }
-    }
-
-    fn colour(self) -> Colour {
-        match self {
-            DecidedBy::Job => SOFT,
-            DecidedBy::Hand => BROWN,
-        }
-    }
 }
 
 /// A night on which something changed.
 struct Turn<'a> {
     night: &'a RampNight,
     act: Act,
+    by: DecidedBy,
     /// From which share to which.
     shares: String,
 }
 
 impl Turn<'_> {
     fn wish(&self, days: &Days) -> Wish {
-        let first = self.word_width() + width(self.night.by.word(), SMALL, Weight::Regular);
+        let first = self.word_width() + width(self.by.word(), SMALL, Weight::Regular);
         Wish {
             x: days.at(self.night.date),
             width: first.max(width(&self.shares, SMALL, Weight::Regular)),
@@ -157,7 +77,7 @@ impl Turn<'_> {
         drawing.line((x, below), (x, mark), Stroke::new(self.act.colour(), 1.0));
         let (first, second) = (below - 18.0, below - 4.0);
         drawing.text(slot.left, first, Type::small(self.act.colour()).bold(), self.act.word());
-        let by = self.night.by;
+        let by = self.by;
         drawing.text(slot.left + self.word_width(), first, Type::small(by.colour()), by.word());
         drawing.text(slot.left, second, Type::small(INK), &self.shares);
     }
@@ -217,9 +137,7 @@ impl Ramp {
 
     fn alt(&self) -> String {
         let nights = self.by_date();
-        let heading = [&self.title, &self.subtitle].map(|text| spoken(text));
-        let heading: Vec<&str> = heading.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        let mut sentences = vec![format!("Share by night: {}", heading.join(", "))];
+        let mut sentences = vec![spoken_title("Share by night", &self.title, &self.subtitle)];
         match (nights.first(), nights.last()) {
             (Some(first), Some(last)) => {
                 let tell = |night: &RampNight| format!("{} on {}", words::share(night.share), words::date(night.date));
@@ -230,10 +148,10 @@ impl Ramp {
         let turns = turns(&nights);
         for turn in turns.iter().take(MOST_TOLD) {
             let (date, act) = (words::date(turn.night.date), turn.act.word());
-            sentences.push(format!("{date}: {act} {}, {}", turn.shares, turn.night.by.word()));
+            sentences.push(format!("{date}: {act} {}, {}", turn.shares, turn.by.word()));
         }
         if turns.len() > MOST_TOLD {
-            sentences.push(format!("and {} more", words::several(turns.len() - MOST_TOLD, "change")));
+            sentences.push(format!("And {} more", words::several(turns.len() - MOST_TOLD, "change")));
         }
         let held = nights.iter().filter(|night| night.act == Some(Act::Hold)).count();
         if held > 0 {
@@ -249,14 +167,15 @@ fn turns<'a>(nights: &[&'a RampNight]) -> Vec<Turn<'a>> {
     let mut turns = Vec::new();
     for night in nights {
         let from = before.replace(night.share).filter(|from| *from != night.share);
-        let act = match night.act {
-            Some(Act::Hold) | None if from.is_some() => Act::Set,
+        let (act, by) = match night.act {
+            Some(Act::Hold) if from.is_some() => (Act::Set, DecidedBy::Hand),
+            None if from.is_some() => (Act::Set, night.by),
             Some(Act::Hold) | None => continue,
-            Some(act) => act,
+            Some(act) => (act, night.by),
         };
         let to = words::share(night.share);
         let shares = from.map_or(to.clone(), |from| format!("{} → {to}", words::share(from).trim_end_matches(" %")));
-        turns.push(Turn { night, act, shares });
+        turns.push(Turn { night, act, by, shares });
     }
     turns
 }

@@ -64,7 +64,14 @@ impl Scale {
         Some(match self {
             Scale::Lift => {
                 let text = number((100.0 * value).abs());
-                format!("margin {}{text} %", if value > 0.0 { "+" } else { "−" })
+                let sign = if text == "0" {
+                    ""
+                } else if value > 0.0 {
+                    "+"
+                } else {
+                    "−"
+                };
+                format!("margin {sign}{text} %")
             }
             Scale::Value { .. } => format!("limit {}", number(value)),
         })

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
-use super::letters::{Weight, cut, fitting, spoken};
+use super::letters::{Weight, cut, fitting, spoken, spoken_title};
 use super::palette::{INK, PALE, PLATE, SOFT, Tone};
 use super::{ChartError, Picture, raster, words};
 
@@ -181,9 +181,7 @@ impl Split {
     }
 
     fn alt(&self) -> String {
-        let heading = [&self.title, &self.subtitle].map(|text| spoken(text));
-        let heading: Vec<&str> = heading.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        let mut sentences = vec![format!("Split of units: {}", heading.join(", "))];
+        let mut sentences = vec![spoken_title("Split of units", &self.title, &self.subtitle)];
         sentences.push(format!("{}: {}", self.headline(), self.evidence()));
         let rows = &self.rows[self.rows.len().saturating_sub(MOST_ROWS)..];
         sentences.extend(rows.iter().map(|row| format!("{}: {}, {}", spoken(&row.label), row.shares(), row.counts())));

@@ -1,5 +1,8 @@
 //! One metric's interval, night by night.
 
+mod band;
+mod marks;
+
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
@@ -7,22 +10,21 @@ use jiff::civil::Date;
 use super::axis::{Axis, Days};
 use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
 use super::lanes::{self, Room, Wish};
-use super::letters::{Weight, cut, spoken, width};
-use super::palette::{BLUE, BLUE_GROUND, INK, PALE, PLATE, RED, RED_GROUND, SOFT, Tone};
+use super::letters::{Weight, cut, spoken, spoken_title};
+use super::palette::{BLUE, BLUE_GROUND, INK, PALE, RED, RED_GROUND, SOFT, Tone};
 use super::scale::{Scale, aim, range, sign};
 use super::{ChartError, Picture, raster, words};
 use crate::domain::Direction;
+use band::Seen;
+use marks::LANE;
 
 const HEIGHT: f64 = 210.0;
 /// Where the plot begins and ends.
 const PLOT: (f64, f64) = (74.0, 448.0);
 /// The lanes of labels above the plot.
 const LANES: usize = 3;
-const LANE: f64 = 17.0;
 /// Numbers beyond this have no place on an axis.
 const FARTHEST: f64 = 1e100;
-/// Nights closer than this have no dots of their own.
-const DOTS_APART: f64 = 8.0;
 
 /// How one metric's interval went: worse is always below.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,22 +69,6 @@ pub struct Crossing {
     pub tone: Tone,
 }
 
-/// A night with an interval, in numbers whose higher ones are better.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    date: Date,
-    worse: f64,
-    better: f64,
-    estimate: Option<f64>,
-}
-
-/// A label above the plot, with the line that it stands on.
-struct Mark {
-    date: Date,
-    label: String,
-    tone: Option<Tone>,
-}
-
 impl Trajectory {
     /// Draws the picture.
     ///
@@ -102,9 +88,9 @@ impl Trajectory {
             drawing.text(PADDING, y + PLAIN, Type::plain(SOFT), "There is no night to show.");
             return (drawing, y + PLAIN + PADDING);
         };
-        let seen = self.seen(&nights);
+        let seen = band::seen(&nights, self.better);
         let days = Days::new(*first, *last, PLOT.0 + 10.0, PLOT.1 - 10.0);
-        let marks = self.marks(&nights);
+        let marks = marks::marks(&nights, self.crossing.as_ref());
         let wishes: Vec<Wish> = marks.iter().map(|mark| mark.wish(&days)).collect();
         let slots = lanes::place(&wishes, Room { left: PLOT.0 - 30.0, right: RIGHT, lanes: LANES });
         let top = y + LANE * lanes::used(&slots) as f64 + 4.0;
@@ -114,9 +100,9 @@ impl Trajectory {
         self.draw_ground(&mut drawing, &axis, &days, bottom);
         let window = (PLOT.0, top, PLOT.1 - PLOT.0, HEIGHT);
         drawing.clipped(window.0, window.1, window.2, window.3, |inside| {
-            draw_band(inside, &axis, &days, &seen);
+            band::draw_band(inside, &axis, &days, &seen);
             self.draw_lines(inside, &axis);
-            draw_estimates(inside, &axis, &days, &seen);
+            band::draw_estimates(inside, &axis, &days, &seen);
         });
         for (mark, slot) in marks.iter().zip(&slots) {
             mark.draw(&mut drawing, &days, slot.as_ref(), (top, bottom));
@@ -137,26 +123,17 @@ impl Trajectory {
         self.nights.iter().map(|night| (night.date, night)).collect()
     }
 
-    fn seen(&self, nights: &BTreeMap<Date, &Night>) -> Vec<Seen> {
-        let up = |value: f64| sign(self.better) * value;
-        let seen = nights.values().filter_map(|night| {
-            let (low, high) = range(night.interval)?;
-            let (worse, better) = (up(low).min(up(high)), up(low).max(up(high)));
-            Some(Seen { date: night.date, worse, better, estimate: night.estimate.map(up).filter(|e| e.is_finite()) })
-        });
-        seen.collect()
-    }
-
     /// The bound in numbers whose higher ones are better.
     fn bound_up(&self) -> Option<f64> {
-        Some(sign(self.better) * self.scale.bound_value(self.bound, self.better)?)
+        let bound = sign(self.better) * self.scale.bound_value(self.bound, self.better)?;
+        Some(bound).filter(|bound| bound.abs() < FARTHEST)
     }
 
     /// The line that stands for control.
     fn control_up(&self) -> Option<f64> {
         match self.scale {
             Scale::Lift => Some(0.0),
-            Scale::Value { control } => Some(sign(self.better) * control.filter(|c| c.is_finite())?),
+            Scale::Value { control } => Some(sign(self.better) * control?).filter(|control| control.abs() < FARTHEST),
         }
     }
 
@@ -219,26 +196,6 @@ impl Trajectory {
         }
     }
 
-    fn marks(&self, nights: &BTreeMap<Date, &Night>) -> Vec<Mark> {
-        let crossing =
-            self.crossing.iter().filter(|crossing| nights.contains_key(&crossing.date)).map(|crossing| Mark {
-                date: crossing.date,
-                label: cut(
-                    &format!("{} on {}", crossing.verdict, words::day(crossing.date)),
-                    SMALL,
-                    Weight::Bold,
-                    180.0,
-                ),
-                tone: Some(crossing.tone),
-            });
-        let changes = changes(nights).into_iter().map(|(date, from, to)| Mark {
-            date,
-            label: format!("{} → {}", words::share(from).trim_end_matches(" %"), words::share(to)),
-            tone: None,
-        });
-        crossing.chain(changes).collect()
-    }
-
     fn draw_crossing(&self, drawing: &mut Drawing, axis: &Axis, days: &Days, seen: &[Seen]) {
         let Some(crossing) = &self.crossing else { return };
         let Some(night) = seen.iter().find(|night| night.date == crossing.date) else { return };
@@ -284,11 +241,11 @@ impl Trajectory {
 
     fn alt(&self) -> String {
         let nights = self.by_date();
-        let heading = [&self.title, &self.subtitle].map(|text| spoken(text));
-        let heading: Vec<&str> = heading.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        let mut sentences = vec![format!("Interval by night: {}", heading.join(", "))];
+        let mut sentences = vec![spoken_title("Interval by night", &self.title, &self.subtitle)];
         let bound = self.scale.bound_words(self.bound, self.better);
-        sentences.push(bound.map_or(aim(self.better).to_owned(), |bound| format!("{}, {bound}", aim(self.better))));
+        let parts: Vec<String> =
+            [Some(format!("Direction: {}", aim(self.better))), bound].into_iter().flatten().collect();
+        sentences.push(parts.join(", "));
         let with: Vec<&&Night> = nights.values().filter(|night| range(night.interval).is_some()).collect();
         let tell = |night: &Night| {
             format!("{}: {}", words::date(night.date), self.scale.write_all(night.estimate, night.interval))
@@ -299,95 +256,13 @@ impl Trajectory {
             [first, .., last] => sentences.push(format!("{}; {}", tell(first), tell(last))),
         }
         sentences.push(format!("{} of {} with an interval", with.len(), words::several(nights.len(), "night")));
-        for (date, from, to) in changes(&nights) {
+        for (date, from, to) in marks::changes(&nights) {
             sentences.push(format!("{}: share {} to {}", words::date(date), words::share(from), words::share(to)));
         }
         if let Some(crossing) = &self.crossing {
-            sentences.push(format!("{} on {}", spoken(&crossing.verdict), words::date(crossing.date)));
+            sentences.push(format!("Settled: {} on {}", spoken(&crossing.verdict), words::date(crossing.date)));
         }
         sentences.join(". ") + "."
-    }
-}
-
-impl Mark {
-    fn weight(&self) -> Weight {
-        if self.tone.is_some() { Weight::Bold } else { Weight::Regular }
-    }
-
-    fn wish(&self, days: &Days) -> Wish {
-        let sign = if self.tone.is_some() { 17.0 } else { 0.0 };
-        Wish {
-            x: days.at(self.date),
-            width: sign + width(&self.label, SMALL, self.weight()),
-            first: self.tone.is_some(),
-        }
-    }
-
-    fn draw(&self, drawing: &mut Drawing, days: &Days, slot: Option<&lanes::Slot>, (top, bottom): (f64, f64)) {
-        let x = sharp(days.at(self.date));
-        let colour = self.tone.map_or(SOFT, Tone::colour);
-        let lane = slot.map_or(0.0, |slot| slot.lane as f64);
-        let stroke =
-            if self.tone.is_some() { Stroke::new(colour, 1.5) } else { Stroke::new(colour, 1.0).dashed(4.0, 3.0) };
-        drawing.line((x, top - LANE * lane - 2.0), (x, bottom), stroke);
-        let Some(slot) = slot else { return };
-        let baseline = top - LANE * lane - 6.0;
-        let look = Type { weight: self.weight(), ..Type::small(colour) };
-        match self.tone {
-            Some(tone) => {
-                drawing.sign(slot.left + 6.0, baseline - 4.0, 6.0, tone);
-                drawing.text(slot.left + 17.0, baseline, look, &self.label);
-            }
-            None => drawing.text(slot.left, baseline, look, &self.label),
-        }
-    }
-}
-
-/// The days on which the share became another one, with both.
-fn changes(nights: &BTreeMap<Date, &Night>) -> Vec<(Date, f64, f64)> {
-    let shares: Vec<(Date, f64)> =
-        nights.values().filter(|night| night.share.is_finite()).map(|night| (night.date, night.share)).collect();
-    let pairs = shares.windows(2).filter(|pair| pair[0].1 != pair[1].1);
-    pairs.map(|pair| (pair[1].0, pair[0].1, pair[1].1)).collect()
-}
-
-/// Stretches of nights without a gap. Nights are usually a day apart; where all are further apart, that is no gap.
-fn stretches(seen: &[Seen]) -> Vec<&[Seen]> {
-    let apart = |a: &Seen, b: &Seen| a.date.until(b.date).map_or(0, |span| span.get_days());
-    let usual = seen.windows(2).map(|pair| apart(&pair[0], &pair[1])).min().unwrap_or(1);
-    seen.chunk_by(|a, b| apart(a, b) <= usual).collect()
-}
-
-fn draw_band(drawing: &mut Drawing, axis: &Axis, days: &Days, seen: &[Seen]) {
-    for stretch in stretches(seen) {
-        if let [night] = stretch {
-            let x = days.at(night.date);
-            let (low, high) = (axis.prolonged(night.worse), axis.prolonged(night.better));
-            drawing.rect(x - 3.0, high, 6.0, low - high, BLUE_GROUND);
-            continue;
-        }
-        let upper = stretch.iter().map(|night| (days.at(night.date), axis.prolonged(night.better)));
-        let lower = stretch.iter().rev().map(|night| (days.at(night.date), axis.prolonged(night.worse)));
-        drawing.polygon(&upper.clone().chain(lower.clone()).collect::<Vec<_>>(), BLUE_GROUND);
-        for edge in [upper.collect::<Vec<_>>(), lower.collect()] {
-            drawing.polyline(&edge, Stroke::new(BLUE, 1.0));
-        }
-    }
-}
-
-fn draw_estimates(drawing: &mut Drawing, axis: &Axis, days: &Days, seen: &[Seen]) {
-    let dots = days.pitch() >= DOTS_APART || seen.len() == 1;
-    for stretch in stretches(seen) {
-        for part in stretch.split(|night| night.estimate.is_none()) {
-            let points: Vec<(f64, f64)> =
-                part.iter().filter_map(|night| Some((days.at(night.date), axis.prolonged(night.estimate?)))).collect();
-            drawing.polyline(&points, Stroke::new(BLUE, 2.0));
-            if dots || points.len() == 1 {
-                for (x, y) in points {
-                    drawing.circle(x, y, 3.0, BLUE, Stroke::new(PLATE, 1.0));
-                }
-            }
-        }
     }
 }
 
