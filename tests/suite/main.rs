@@ -8,6 +8,7 @@ mod crash;
 mod decide_properties;
 mod embedded;
 mod faults;
+mod fuzz;
 mod mail_real;
 mod night_real;
 mod operator;
