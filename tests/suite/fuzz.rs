@@ -6,6 +6,7 @@
 //! seed that it prints, as `RAMPKEEPER_FUZZ_SEED`, brings them back.
 
 mod mutate;
+mod tricky;
 
 use std::collections::hash_map::RandomState;
 use std::fs;
