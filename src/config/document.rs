@@ -63,13 +63,8 @@ impl Document {
     /// A fault at the value that a JSON pointer names, or at its nearest ancestor that stands in the file.
     pub fn fault(&self, pointer: &str, message: impl Into<String>) -> Fault {
         let place = self.nearest(pointer);
-        Fault {
-            path: self.path.clone(),
-            line: place.line,
-            column: place.column,
-            key: pointer.trim_start_matches('/').replace('/', "."),
-            message: message.into(),
-        }
+        let key = pointer.trim_start_matches('/').replace('/', ".");
+        Fault::new(&self.path, (place.line, place.column), &key, &message.into())
     }
 
     /// `FILE:LINE` of the value that the keys lead to, or of its nearest ancestor that stands in the file.
@@ -183,14 +178,8 @@ fn syntax_fault(path: &Path, error: &serde_saphyr::Error) -> Fault {
     let location = error.location();
     let whole = error.to_string();
     let message = whole.lines().next().unwrap_or_default();
-    let message = message.strip_prefix("error: ").unwrap_or(message).to_owned();
-    Fault {
-        path: path.to_owned(),
-        line: location.map_or(1, |l| l.line() as usize),
-        column: location.map_or(1, |l| l.column() as usize),
-        key: String::new(),
-        message,
-    }
+    let place = location.map_or((1, 1), |at| (at.line() as usize, at.column() as usize));
+    Fault::new(path, place, "", message.strip_prefix("error: ").unwrap_or(message))
 }
 
 fn unknown_key(key: &str, known: &[String]) -> String {

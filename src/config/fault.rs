@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, and where.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One fault: file, line, key, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,35 @@ pub struct Fault {
     pub message: String,
 }
 
+/// The longest key and message that are told, in characters: a fault is a line of a log.
+const LONGEST_KEY: usize = 200;
+const LONGEST_MESSAGE: usize = 1_000;
+
+impl Fault {
+    /// A fault told in one line of bounded length, whatever stands in the file.
+    pub(super) fn new(path: &Path, (line, column): (usize, usize), key: &str, message: &str) -> Self {
+        let (key, message) = (in_one_line(key, LONGEST_KEY), in_one_line(message, LONGEST_MESSAGE));
+        Self { path: path.to_owned(), line, column, key, message }
+    }
+}
+
+/// The text without control characters, cut after so many characters.
+fn in_one_line(text: &str, longest: usize) -> String {
+    let mut told = String::with_capacity(text.len().min(longest));
+    for (nth, char) in text.chars().enumerate() {
+        if nth == longest {
+            told.push('…');
+            break;
+        }
+        if char.is_control() { told.extend(char.escape_default()) } else { told.push(char) }
+    }
+    told
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: ", self.path.display(), self.line, self.column)?;
+        let path = in_one_line(&self.path.to_string_lossy(), LONGEST_MESSAGE);
+        write!(f, "{path}:{}:{}: ", self.line, self.column)?;
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }

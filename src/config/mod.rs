@@ -107,12 +107,13 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<(Document, String), Fault> {
-    let text = std::fs::read_to_string(path).map_err(|error| Fault {
-        path: path.to_owned(),
-        line: 1,
-        column: 1,
-        key: String::new(),
-        message: format!("could not read the file: {error}"),
+    let bytes = std::fs::read(path)
+        .map_err(|error| Fault::new(path, (1, 1), "", &format!("could not read the file: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let column = 1 + before.chars().rev().take_while(|char| *char != '\n').count();
+        let place = (1 + before.matches('\n').count(), column);
+        Fault::new(path, place, "", "this is no UTF-8; save the file as UTF-8")
     })?;
     Ok((Document::parse(path, &text)?, text))
 }

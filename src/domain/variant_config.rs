@@ -128,9 +128,9 @@ fn id_at(map: &Map<String, Value>, key: &str, name: &'static str) -> Result<Uuid
         .ok_or_else(|| VariantConfigError::BadId { key: name, found: found.map_or("nothing".into(), brief) })
 }
 
-/// At most 80 characters of a value, for a message.
+/// At most 80 characters of a value, for a message. JSON escapes most control characters, but not all.
 fn brief(value: &Value) -> String {
-    let text = value.to_string();
+    let text = value.to_string().replace(char::is_control, "\u{fffd}");
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

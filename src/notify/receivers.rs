@@ -8,8 +8,27 @@ use lettre::address::Envelope;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Mail, Rcpt, Rset};
+use lettre::transport::smtp::response::Response;
 
 use super::header;
+
+/// A mail that a server has taken.
+pub(super) struct Taken {
+    /// Its last answer.
+    pub(super) answer: String,
+    /// The receivers whom it refused, each with its words.
+    pub(super) refused: Vec<String>,
+}
+
+impl Taken {
+    /// Takes leave of the server.
+    pub(super) async fn from(mut connection: AsyncSmtpConnection, answer: &Response, refused: Vec<String>) -> Taken {
+        // The mail was taken, so one that hangs up instead of answering has done no harm.
+        let _ = connection.quit().await;
+        let text: Vec<&str> = answer.message().collect();
+        Taken { answer: header::shortened(&format!("{} {}", answer.code(), text.join(" "))), refused }
+    }
+}
 
 /// What a server said of a mail's receivers.
 pub(super) struct Asked {

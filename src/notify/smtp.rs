@@ -13,14 +13,13 @@ use lettre::Message;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::error::HANDING_OVER;
-use super::receivers::{Asked, ask};
-use super::{Mail, MailError, Mailer, Sent, compose, header};
+use super::receivers::{Asked, Taken, ask};
+use super::{Mail, MailError, Mailer, Sent, compose};
 
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -69,14 +68,6 @@ pub struct SmtpMailer {
     timeout: Duration,
     retries: u32,
     backoff: ExponentialBuilder,
-}
-
-/// A mail that a server has taken.
-struct Taken {
-    /// Its last answer.
-    answer: String,
-    /// The receivers whom it refused, each with its words.
-    refused: Vec<String>,
 }
 
 impl SmtpMailer {
@@ -136,7 +127,7 @@ impl SmtpMailer {
         self.in_time(async {
             let mut connection = self.connect().await?;
             match connection.send(message.envelope(), bytes).await {
-                Ok(answer) => Ok(taken(connection, &answer, Vec::new()).await),
+                Ok(answer) => Ok(Taken::from(connection, &answer, Vec::new()).await),
                 Err(source) if source.status().is_some() && message.envelope().to().len() > 1 => {
                     self.without_refused(message, bytes, source, is_last).await
                 }
@@ -161,7 +152,7 @@ impl SmtpMailer {
         match accepted {
             Some(envelope) if !refused.is_empty() && (is_last || !for_now) => {
                 let answer = connection.send(&envelope, bytes).await.map_err(failed)?;
-                Ok(taken(connection, &answer, refused).await)
+                Ok(Taken::from(connection, &answer, refused).await)
             }
             Some(_) | None => Err(failed(source)),
         }
@@ -262,14 +253,6 @@ impl std::fmt::Debug for SmtpMailer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("SmtpMailer").field(&self.describe()).finish()
     }
-}
-
-/// Takes leave of a server that has taken a mail.
-async fn taken(mut connection: AsyncSmtpConnection, answer: &Response, refused: Vec<String>) -> Taken {
-    // One that hangs up instead of answering has done no harm.
-    let _ = connection.quit().await;
-    let text: Vec<&str> = answer.message().collect();
-    Taken { answer: header::shortened(&format!("{} {}", answer.code(), text.join(" "))), refused }
 }
 
 /// Mozilla's authorities and those of the file, if there is one.

@@ -9,7 +9,9 @@
 //! A mail may come twice for one reason only: the run died after the mail server had taken it and before that was noted.
 //! [`trial`] counts such runs from the journal, and the mails must agree with that count and be the same, Message-ID and all.
 //!
-//! `RAMPKEEPER_CRASH=full` tries every mark of every run on both stores, and 500 random kills on each.
+//! SQLite's marks are tried one by one, but for the writes between two syncs, which come to nothing without the second. Of
+//! PostgreSQL's statements every eighth is tried, and every end of a transaction; of what is said to the registry and the
+//! mail server, everything. `RAMPKEEPER_CRASH=full` tries every statement as well, and 500 random kills instead of 80.
 
 pub mod embedded_site;
 pub mod eve;
@@ -104,8 +106,7 @@ async fn a_night_in_sqlite_survives_every_kill() {
     let eve = Eve::new().await;
     let sites = [with_wanted(EmbeddedSite::new(&eve).await).await, with_wanted(EmbeddedSite::new(&eve).await).await];
     let course = Course::of(&sites[0].0).await;
-    let chosen = course.at(if full() { every } else { telling });
-    sweep("SQLite, chosen marks", &sites, chosen).await;
+    sweep("SQLite, chosen marks", &sites, course.at(telling)).await;
     sweep("SQLite, random", &sites, course.random(500)).await;
 }
 
@@ -153,5 +154,5 @@ async fn a_night_on_servers_survives_every_kill() {
     let store = sites[0].0.store();
     let chosen = course.at(|marks| if full() { every(marks) } else { heard(marks, &store) });
     sweep("PostgreSQL, chosen marks", &sites, chosen).await;
-    sweep("PostgreSQL, random", &sites, course.random(if full() { 500 } else { 120 })).await;
+    sweep("PostgreSQL, random", &sites, course.random(if full() { 500 } else { 80 })).await;
 }

@@ -12,6 +12,7 @@ mod embedded;
 mod faults;
 mod flip_properties;
 mod inspect;
+mod fuzz;
 mod mail_real;
 mod night_real;
 mod operator;

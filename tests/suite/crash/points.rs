@@ -37,7 +37,7 @@ pub fn every(marks: &[Mark]) -> BTreeSet<Point> {
 }
 
 /// As [`every`] where a program hears it that keeps what it hears, and at each end of a transaction; of PostgreSQL's other
-/// statements, which are undone with their transaction, each fifth one. `store` is PostgreSQL, as marks name it.
+/// statements, which are undone with their transaction, each eighth one. `store` is PostgreSQL, as marks name it.
 pub fn heard(marks: &[Mark], store: &str) -> BTreeSet<Point> {
     // A message "S" alone asks whether the connection still lives.
     let said: Vec<&Mark> =
@@ -45,7 +45,7 @@ pub fn heard(marks: &[Mark], store: &str) -> BTreeSet<Point> {
     let chosen = said
         .iter()
         .enumerate()
-        .filter(|(nth, mark)| mark.place != store || mark.begins.contains("COMMIT") || nth % 5 == 0);
+        .filter(|(nth, mark)| mark.place != store || mark.begins.contains("COMMIT") || nth % 8 == 0);
     chosen.flat_map(|(_, mark)| moments(mark).map(|moment| Point { mark: mark.number, moment })).collect()
 }
 
