@@ -17,7 +17,7 @@ use super::remake::{Again, is_with, remake};
 use super::{Exit, Global, OutputFormat, connect, shown};
 use crate::config;
 use crate::control::{ControlStore, StoredDecision, Wanted};
-use crate::decide::{Basis, Decision, Flips, Forecast, Gate, Passage, Reason, forecast};
+use crate::decide::{Basis, Decision, Flips, Forecast, Gate, Passage, forecast};
 use crate::domain::{Act, Epoch, Rules, Share};
 use crate::evidence::{Assessment, standards};
 use crate::night::{Recalled, Repeated, flips_of};
@@ -267,9 +267,4 @@ fn epochs(recalled: &Recalled) -> Vec<EpochUnits> {
         }
     });
     of_epoch.collect()
-}
-
-/// The reasons that are asked for by name in the other files.
-fn is_advice(reason: &Reason) -> bool {
-    matches!(reason, Reason::AdviceOnly { .. })
 }

@@ -1,11 +1,11 @@
 //! `status`: where every candidate stands, what it waits for, and what is in force. From the stored records alone.
 
+mod in_force;
 mod text;
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use super::named::{self, short};
 use super::{Exit, Global, OutputFormat, connect, now, shown};
+use in_force::{InForce, in_force};
+
 use crate::apply;
 use crate::config::{self, Config};
-use crate::control::{ControlStore, ExperimentRecord, OpenAction, StoredAmendment, StoredDecision};
+use crate::control::{ControlStore, ExperimentRecord, OpenAction, StoredDecision};
 use crate::decide::{Forecast, Outcome, Reason};
-use crate::domain::{ExperimentId, ExperimentStatus, Freeze, Mode, Policy, RolloutStatus, Share, VariantId, Wish};
+use crate::domain::{ExperimentId, ExperimentStatus, Policy, RolloutStatus, Share, VariantId};
 use crate::evidence::Reading;
 use crate::plan::is_retired;
 use crate::report::ExperimentReport;
@@ -97,15 +99,6 @@ struct LastDecision {
     #[serde(flatten)]
     outcome: Outcome,
     reasons: Vec<Reason>,
-}
-
-/// Something that people said, or that the configuration says, and that holds now.
-#[derive(Debug, Serialize)]
-struct InForce {
-    what: &'static str,
-    /// The candidates or the experiment that it concerns; empty for all.
-    on: Vec<String>,
-    told: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -258,58 +251,4 @@ fn forecast(last: &StoredDecision, reports: &BTreeMap<(Uuid, ExperimentId), Valu
     let report = reports.get(&(last.run, last.experiment))?;
     let report: ExperimentReport = serde_json::from_value(report.clone()).ok()?;
     report.candidates.into_iter().find(|candidate| candidate.decision_id == Some(last.id))?.forecast
-}
-
-/// What holds for an experiment now, beside its evidence.
-fn in_force(
-    record: &ExperimentRecord,
-    policy: &Policy,
-    amendment: Option<&StoredAmendment>,
-    now: Timestamp,
-) -> Vec<InForce> {
-    let name = &record.experiment.name;
-    let mut found: Vec<InForce> = Vec::new();
-    let mut put = |what: &'static str, on: String, told: String| {
-        // One hold on an experiment concerns all of its candidates.
-        match found.iter_mut().find(|other| other.what == what && other.told == told) {
-            Some(other) => other.on.push(on),
-            None => found.push(InForce { what, on: vec![on], told }),
-        }
-    };
-    let today = now.to_zoned(TimeZone::UTC).date();
-    for state in record.rollouts.iter().filter(|state| state.status == RolloutStatus::Ramping) {
-        let Some(variant) = record.experiment.variant_by_id(state.candidate) else { continue };
-        let wish = Wish::of(&record.acts, state, today);
-        let on = || format!("{name}/{}", variant.name);
-        if let Some(hold) = wish.hold {
-            put("hold", on(), Reason::HeldByHand { hold }.to_string());
-        }
-        for (what, said) in [("approval", &wish.approved), ("rejection", &wish.rejected), ("rollback", &wish.rollback)]
-        {
-            if let Some(said) = said {
-                put(what, on(), format!("{what} by {}: {}", said.by, said.reason));
-            }
-        }
-    }
-    if let Some(freeze) = Freeze::first_at(&policy.freezes, now) {
-        put("freeze", name.clone(), Reason::Frozen { freeze }.to_string());
-    }
-    if policy.mode == Mode::Advise {
-        put("advice only", name.clone(), "advice only: every night says what it would do, and changes nothing".into());
-    }
-    if let Some(amendment) = amendment {
-        put("amendment", name.clone(), told_of(amendment));
-    }
-    if record.experiment.status == ExperimentStatus::Paused {
-        put("paused", name.clone(), "paused: it is left as it is until it is active again".to_owned());
-    }
-    found
-}
-
-fn told_of(amendment: &StoredAmendment) -> String {
-    let mut told = format!("rules changed with the night of {}: {}", amendment.as_of, amendment.changes.join("; "));
-    if let Some(from) = amendment.evidence_from {
-        told.push_str(&format!("; units count from {from} on"));
-    }
-    told
 }

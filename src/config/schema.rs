@@ -20,14 +20,21 @@ pub enum ConfigFile {
 impl ConfigFile {
     /// The schema that the file is checked against before its meaning is.
     pub fn schema(self) -> Value {
-        let (schema, title) = match self {
-            ConfigFile::Settings => (schemars::schema_for!(SettingsFile), "rampkeeper.yml"),
-            ConfigFile::Metrics => (schemars::schema_for!(MetricsFile), "metrics.yml"),
-            ConfigFile::Promotion => (schemars::schema_for!(PromotionFile), "promotion.yml"),
+        let (schema, title, description) = match self {
+            ConfigFile::Settings => (
+                schemars::schema_for!(SettingsFile),
+                "rampkeeper.yml",
+                "Where everything lies, who reads the mail, and when the night runs.",
+            ),
+            ConfigFile::Metrics => (schemars::schema_for!(MetricsFile), "metrics.yml", "What is measured."),
+            ConfigFile::Promotion => {
+                (schemars::schema_for!(PromotionFile), "promotion.yml", "How candidates are judged.")
+            }
         };
         let mut schema = schema.to_value();
         if let Some(object) = schema.as_object_mut() {
             object.insert("title".to_owned(), json!(title));
+            object.insert("description".to_owned(), json!(description));
         }
         schema
     }

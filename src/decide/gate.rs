@@ -26,7 +26,7 @@ pub enum Gate {
     HarmToHold,
     /// Has it a share of the units?
     Share,
-    /// Are the planned nights over?
+    /// Does a deadline roll it back?
     Deadline,
     /// Is there a freeze?
     Freeze,
@@ -88,7 +88,7 @@ impl Gate {
             Gate::PresentData => "the data are there",
             Gate::HarmToHold => "no harm that only holds",
             Gate::Share => "it has a share of the units",
-            Gate::Deadline => "the planned nights are not over",
+            Gate::Deadline => "no deadline rolls it back",
             Gate::Freeze => "no freeze",
             Gate::TimeAndUnits => "the stage was long and large enough",
             Gate::Evidence => "the evidence for the next step",

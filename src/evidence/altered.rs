@@ -98,3 +98,78 @@ fn resized(cohort: &Cohort, units: u64) -> Cohort {
         ..cohort.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Direction, Epoch, Measure, Metric, MetricForm, Policy, Share, Value};
+
+    const CONTROL: VariantId = VariantId(Uuid::from_u128(1));
+    const CANDIDATE: VariantId = VariantId(Uuid::from_u128(2));
+
+    fn cohort(day: i8, variant: VariantId, units: u64) -> Cohort {
+        Cohort {
+            date: date(2026, 3, day),
+            epoch: 0,
+            variant,
+            moments: [("m".to_owned(), Moments::of_units(units, 2.0, units as f64))].into(),
+            health: CohortHealth { units, events: 3 * units, ..CohortHealth::default() },
+        }
+    }
+
+    #[test]
+    fn another_value_is_that_of_every_unit_of_one_arm() {
+        let cohorts = [cohort(2, CONTROL, 90), cohort(2, CANDIDATE, 10)];
+        let altered = scaled(&cohorts, CANDIDATE, "m", 1.5);
+        assert_eq!(altered[0], cohorts[0]);
+        assert_eq!(altered[1].moments["m"], Moments::of_units(10, 3.0, 22.5));
+        assert_eq!(scaled(&cohorts, CANDIDATE, "another", 1.5), cohorts);
+    }
+
+    #[test]
+    fn more_units_are_like_those_that_came() {
+        let [enlarged] = &enlarged(&[cohort(2, CONTROL, 90)], 3.0)[..] else { panic!("one cohort") };
+        assert_eq!(enlarged.moments["m"], Moments::of_units(270, 2.0, 270.0));
+        assert_eq!((enlarged.health.units, enlarged.health.events), (270, 810));
+    }
+
+    #[test]
+    fn nights_go_on_at_the_present_shares_as_their_windows_end() {
+        let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
+        let metric =
+            Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
+        let metrics = [("m".to_owned(), metric)].into();
+        let policy = Policy::standard();
+        let half = Share::from_ten_thousandths(5_000).unwrap();
+        let epoch = |number, allocations| Epoch {
+            number,
+            started_at: "2026-03-02T00:00:00Z".parse().unwrap(),
+            ended_at: None,
+            allocations,
+            moved_units: false,
+            outside: false,
+        };
+        let epochs = [epoch(0, vec![]), epoch(1, vec![(CONTROL, half), (CANDIDATE, half)])];
+        let cohorts =
+            [cohort(2, CONTROL, 90), cohort(2, CANDIDATE, 10), cohort(3, CONTROL, 90), cohort(3, CANDIDATE, 10)];
+        let comparison = Comparison {
+            control: CONTROL,
+            candidate: CANDIDATE,
+            candidates: 1,
+            policy: &policy,
+            metrics: &metrics,
+            cohorts: &cohorts,
+            epochs: &epochs,
+            as_of: date(2026, 3, 4),
+            since: None,
+        };
+        assert_eq!(continued(&comparison, 0), cohorts);
+        let later = continued(&comparison, 2);
+        let new: Vec<_> = later[4..].iter().map(|c| (c.date.day(), c.epoch, c.variant, c.health.units)).collect();
+        assert_eq!(new, [(4, 1, CONTROL, 50), (5, 1, CONTROL, 50), (4, 1, CANDIDATE, 50), (5, 1, CANDIDATE, 50)]);
+        assert_eq!(later[6].moments["m"].mean_y, 2.0);
+    }
+}

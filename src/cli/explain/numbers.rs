@@ -154,7 +154,7 @@ fn split(explanation: &Explanation) -> String {
 
 /// A row per allocation epoch.
 pub(super) fn cohorts(explanation: &Explanation) -> String {
-    let mut rows = table(&["epoch", "began", "control : candidate", "units", "closed days"]);
+    let mut rows = table(&["epoch", "began", "shares", "units", "closed days"]);
     for epoch in &explanation.cohorts {
         rows.add_row(vec![
             epoch_name(epoch),
@@ -164,6 +164,7 @@ pub(super) fn cohorts(explanation: &Explanation) -> String {
             days(epoch),
         ]);
     }
+    keep_whole(&mut rows, &[1, 3]);
     format!("{rows}\n")
 }
 

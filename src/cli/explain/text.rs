@@ -95,7 +95,7 @@ fn gates(told: &Explanation) -> String {
         1 => Some(painted("– one other was not asked any more", Tone::Faint)),
         left => Some(painted(&format!("– {left} others were not asked any more"), Tone::Faint)),
     };
-    let notes = told.decision.reasons.iter().filter(|reason| reason.gate().is_none()).map(|reason| note(reason));
+    let notes = told.decision.reasons.iter().filter(|reason| reason.gate().is_none()).map(note);
     lines(asked.chain(left).chain(notes))
 }
 

@@ -11,7 +11,7 @@ pub(super) fn outcome(decision: &Decision, candidate: &str, share: Option<Share>
         Outcome::Rollback => format!("{candidate} was taken off: its {from} of the units went back to control."),
         Outcome::Promote => format!("{candidate} became the new baseline: it went from {from} to every unit."),
         Outcome::Ramp { to, .. } => format!("{candidate} was given more units: from {from} to {to}."),
-        Outcome::Hold if decision.reasons.iter().any(super::is_advice) => {
+        Outcome::Hold if decision.reasons.iter().any(|reason| matches!(reason, Reason::AdviceOnly { .. })) => {
             format!("{candidate} stayed at {from}: the job was told to advise and not to act.")
         }
         Outcome::Hold => format!("{candidate} stayed at {from}."),
@@ -218,5 +218,41 @@ fn sentence(finding: &Finding) -> String {
             };
             format!("{metric} is {}{}{limit}", Rounded(effect), between(&rounded))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Margin;
+    use crate::evidence::Interval;
+
+    fn finding(bound: Bound, scale: Scale, effect: f64) -> Finding {
+        Finding {
+            metric: "cost".into(),
+            bound,
+            direction: Direction::Decrease,
+            scale,
+            effect: Some(effect),
+            interval: Some(Interval { low: effect - 0.01, high: effect + 0.01 }),
+            verdict: "harm".into(),
+            insufficient: None,
+        }
+    }
+
+    #[test]
+    fn a_finding_is_a_sentence() {
+        let margin = Bound::Margin(Margin::try_from(0.1).unwrap());
+        assert_eq!(
+            sentence(&finding(margin, Scale::Lift, 0.135)),
+            "cost is 13.5 % higher than control (surely between +12.5 % and +14.5 %); at most 10 % higher is accepted"
+        );
+        assert!(sentence(&finding(margin, Scale::Lift, 0.0001)).starts_with("cost is like control (surely between"));
+        assert_eq!(
+            sentence(&finding(Bound::Ceiling(0.02), Scale::Value, 0.05)),
+            "cost is 0.05 (surely between 0.04 and 0.06); it must not exceed 0.02"
+        );
+        let unmeasured = Finding { effect: None, ..finding(margin, Scale::Lift, 0.0) };
+        assert_eq!(sentence(&unmeasured), "cost could not be measured");
     }
 }

@@ -4,6 +4,7 @@ use comfy_table::Cell;
 use jiff::Unit;
 use jiff::tz::TimeZone;
 
+use super::in_force::InForce;
 use super::{Action, Candidate, Status, short};
 use crate::cli::output::{keep_whole, table};
 use crate::cli::shown::{SIGNS, Tone, clock, heading, listed, marked, painted, paragraph, plain, tight};
@@ -35,7 +36,7 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
     }
     if !status.in_force.is_empty() {
         told.push_str(&heading("In force"));
-        let line = |force: &super::InForce| {
+        let line = |force: &InForce| {
             let on: Vec<String> = force.on.iter().map(|on| plain(on)).collect();
             format!("{}: {}", on.join(", "), plain(&force.told))
         };
@@ -85,7 +86,7 @@ fn headline(status: &Status) -> String {
 }
 
 fn candidates(open: &[&Candidate]) -> String {
-    let mut rows = table(&["candidate", "guardrails", "last decision, and what it waits for"]);
+    let mut rows = table(&["candidate", "guardrails", "last decision, and why"]);
     for candidate in open {
         let guardrails: Vec<String> = candidate.guardrails.iter().map(marked).collect();
         rows.add_row(vec![

@@ -2,8 +2,8 @@
 
 /// Where the search begins: a tenth of a percent.
 const FIRST: f64 = 0.001;
-/// What is smaller than this is no change.
-const LEAST: f64 = 1e-7;
+/// Smaller steps than this change no number that is multiplied by one and the step.
+const LEAST: f64 = 1e-18;
 
 /// The smallest number in `(0, limit]` for which `flips` holds, rounded up to three digits; half of it does not flip.
 ///
@@ -55,6 +55,13 @@ mod tests {
         assert_eq!(smallest(|x| x >= 0.95, 0.95), Some(0.95));
         assert_eq!(smallest(|x| x >= 123.4, 1000.0), Some(124.0));
         assert_eq!(smallest(|_| false, 0.95), None);
+    }
+
+    #[test]
+    fn what_stands_on_the_edge_flips_by_the_smallest_change_there_is() {
+        let found = smallest(|x| 1.0 + x > 1.0, 0.95).unwrap();
+        assert!(found < 1e-15 && 1.0 + 0.5 * found == 1.0, "{found}");
+        assert!(smallest(|_| true, 0.95).is_some(), "and the search ends");
     }
 
     #[test]

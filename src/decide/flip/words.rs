@@ -32,7 +32,12 @@ impl fmt::Display for Setting {
         match self {
             Setting::Metric { metric, change, scale, bound, measured, instead } => {
                 let way = if *change < 0.0 { "lower" } else { "higher" };
-                write!(f, "Had {metric} been {} % {way} in the candidate", Rounded(100.0 * change.abs()))?;
+                let size = if change.abs() < 1e-5 {
+                    "ever so slightly".to_owned()
+                } else {
+                    format!("{} %", Rounded(100.0 * change.abs()))
+                };
+                write!(f, "Had {metric} been {size} {way} in the candidate")?;
                 let show = |value: f64| match scale {
                     Scale::Lift => Percent(value).to_string(),
                     Scale::Value => Rounded(value).to_string(),
