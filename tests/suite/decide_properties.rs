@@ -213,7 +213,7 @@ fn promising() -> impl Strategy<Value = Case> {
         }
         cohorts
     });
-    (prop::option::of(23u32..60).prop_flat_map(wanting), cohorts, wish())
+    (prop::option::weighted(0.3, 23u32..40).prop_flat_map(wanting), cohorts, wish())
         .prop_map(|(policy, cohorts, wish)| Case::new(policy, (2, 5000), cohorts, wish))
 }
 
