@@ -123,6 +123,10 @@ pub(crate) struct EValue(pub f64);
 impl fmt::Display for EValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let log10 = self.0 / std::f64::consts::LN_10;
+        // Where the plan gives none, a single unit is certain evidence.
+        if log10 > 1e6 {
+            return f.write_str("without bound");
+        }
         if log10 >= 5.0 { write!(f, "10^{log10:.0}") } else { write!(f, "{}", Rounded(self.0.exp())) }
     }
 }

@@ -5,10 +5,18 @@ use std::fmt;
 use super::AdviceOnly;
 use super::finding::{EValue, Finding, Rounded};
 use super::reason::Reason;
-use crate::evidence::Vanished;
+use crate::evidence::{Vanished, Verdict};
 
 fn list(findings: &[Finding]) -> String {
     findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ")
+}
+
+struct FullDays(i64);
+
+impl fmt::Display for FullDays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} full {}", self.0, if self.0 == 1 { "day" } else { "days" })
+    }
 }
 
 impl fmt::Display for Reason {
@@ -29,7 +37,12 @@ impl fmt::Display for Reason {
                 )
             }
             Reason::HarmSuspected { findings, log_e } => {
-                write!(f, "harm is suspected: {}", list(findings))?;
+                // A metric's own test may show harm that the average over all of them does not.
+                let harmed =
+                    |finding: &Finding| [Verdict::Harm.word(), Verdict::Breach.word()].contains(&&*finding.verdict);
+                let single = !findings.is_empty() && findings.iter().all(harmed);
+                let what = if single { "harm in single metrics" } else { "harm is suspected" };
+                write!(f, "{what}: {}", list(findings))?;
                 // Below 1 it is no evidence of harm: the suspicion is then a single metric's, which it may leave out.
                 if *log_e > 0.0 { write!(f, " (average e-value {})", EValue(*log_e)) } else { Ok(()) }
             }
@@ -95,7 +108,7 @@ impl fmt::Display for Reason {
                 }
             }
             Reason::NotWholeWeeks { days, stage } => {
-                write!(f, "{days} full days at {stage}, and the stage is left after whole weeks only")
+                write!(f, "{} at {stage}, and the stage is left after whole weeks only", FullDays(*days))
             }
             Reason::CoolingDown { days, needed } => {
                 write!(f, "cooling down: {days} of {needed} full days since the allocations changed")
@@ -149,10 +162,10 @@ impl fmt::Display for Reason {
             }
             Reason::SiblingPromoted { sibling } => write!(f, "{sibling} is promoted tonight, and only one can be"),
             Reason::StagePassed { days, control_units, candidate_units } => {
-                write!(f, "stage passed: {days} full days, {control_units} and {candidate_units} units, no harm")
+                write!(f, "stage passed: {}, {control_units} and {candidate_units} units, no harm", FullDays(*days))
             }
             Reason::ShownSafe { guardrails, success, days } => {
-                write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))?;
+                write!(f, "shown safe after {} at the last stage: {}", FullDays(*days), list(guardrails))?;
                 if success.is_empty() { Ok(()) } else { write!(f, "; success metrics: {}", list(success)) }
             }
         }

@@ -67,20 +67,35 @@ impl Rules {
         let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
         flatten("", &json!(before), &mut old);
         flatten("", &json!(self), &mut new);
-        let mut changes = Vec::new();
-        for (path, was) in &old {
-            match new.get(path) {
-                Some(is) if is == was => {}
-                Some(is) => changes.push(format!("{path}: {was} → {is}")),
-                None => changes.push(format!("{path}: {was} is gone")),
-            }
-        }
-        changes.extend(
-            new.iter().filter(|(path, _)| !old.contains_key(*path)).map(|(path, is)| format!("{path}: {is} is new")),
-        );
+        let both = old.iter().filter_map(|(path, was)| Some((path, was, new.get(path)?)));
+        let altered = both.filter(|(_, was, is)| was != is);
+        let mut changes: Vec<String> = altered.map(|(path, was, is)| format!("{path}: {was} → {is}")).collect();
+        changes.extend(only_in(&old, &new, "is gone"));
+        changes.extend(only_in(&new, &old, "is new"));
         let restarts = self.statistics() != before.statistics();
         (!changes.is_empty()).then_some(Amendment { changes, restarts })
     }
+}
+
+/// What one side alone has, an entry with several leaves in one sentence.
+fn only_in(here: &BTreeMap<String, String>, there: &BTreeMap<String, String>, word: &str) -> Vec<String> {
+    let known = |part: &str| there.range(part.to_owned()..).next().is_some_and(|(path, _)| path.starts_with(part));
+    let mut entries: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for (path, value) in here.iter().filter(|(path, _)| !there.contains_key(*path)) {
+        let mut parts = path.match_indices('.').map(|(at, _)| &path[..at]);
+        let entry = parts.find(|part| !known(part)).unwrap_or(path.as_str());
+        entries.entry(entry).or_default().push((&path[entry.len()..], value));
+    }
+    let sentence = |(entry, leaves): (&str, Vec<(&str, &str)>)| match leaves[..] {
+        [("", value)] => format!("{entry}: {value} {word}"),
+        _ => {
+            // The name is in the path already.
+            let told = leaves.iter().filter(|(leaf, _)| ![".metric", ".name", ".description"].contains(leaf));
+            let told: Vec<String> = told.map(|(leaf, value)| format!("{} {value}", &leaf[1..])).collect();
+            format!("{entry} {word} ({})", told.join(", "))
+        }
+    };
+    entries.into_iter().map(sentence).collect()
 }
 
 /// Every leaf by its path; the entries of a list that bear a metric are known by it, and not by their place.
@@ -105,6 +120,8 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
         Value::Null => {
             leaves.insert(path.to_owned(), "none".to_owned());
         }
+        // What has nothing in it is told by what comes into it.
+        Value::Object(_) | Value::Array(_) => {}
         other => {
             leaves.insert(path.to_owned(), other.to_string());
         }
@@ -134,10 +151,19 @@ mod tests {
         owned.policy.stages[0].min_days = 4;
         let amended = owned.amend(&before).unwrap();
         assert!(!amended.restarts);
-        assert_eq!(
-            amended.changes,
-            ["owners: [] is gone", "stages[1].min_days: 3 → 4", "owners[1]: ana@example.com is new"]
-        );
+        assert_eq!(amended.changes, ["stages[1].min_days: 3 → 4", "owners[1]: ana@example.com is new"]);
+    }
+
+    #[test]
+    fn an_entry_that_comes_or_goes_is_one_sentence() {
+        let (all, mut fewer) = (rules(0.1), rules(0.1));
+        fewer.policy.guardrails.pop();
+        fewer.policy.stages.pop();
+        let gone = fewer.amend(&all).unwrap().changes;
+        assert_eq!(gone[0], "guardrails[speed] is gone (bound.margin 0.1, on_harm rollback)");
+        assert!(gone.len() == 2 && gone[1].starts_with("stages[3] is gone (allocation 0.5,"), "{gone:?}");
+        let back = all.amend(&fewer).unwrap().changes;
+        assert_eq!(back[0], "guardrails[speed] is new (bound.margin 0.1, on_harm rollback)");
     }
 
     #[test]

@@ -156,6 +156,9 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
     let mut judgements: Vec<_> =
         candidates.iter_mut().map(|c| (c.name.as_str(), &c.assessment, &mut c.decision)).collect();
     promote_at_most_one(&mut judgements);
+    for closed in candidates.iter_mut().filter(|c| c.decision.reasons.iter().any(is_about_a_sibling)) {
+        closed.forecast = None;
+    }
     let decided: Vec<_> = candidates.iter().map(|c| (&c.state, &c.decision)).collect();
     let plan = plan(experiment, policy, versions, &decided, as_of);
     let told: Vec<_> = record.acts.iter().map(|act| act.id).collect();
@@ -185,6 +188,10 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
         stages: policy.stages.len(),
         outside_change,
     }
+}
+
+fn is_about_a_sibling(reason: &Reason) -> bool {
+    matches!(reason, Reason::SiblingPromoted { .. })
 }
 
 fn advice_only(config: &Config, policy: &Policy) -> Option<AdviceOnly> {
@@ -279,7 +286,8 @@ impl Judged {
             decision_id: None,
             revision: c.revision,
             share: c.share,
-            stage: (c.state.stage + 1, self.stages),
+            // A policy may have lost stages since.
+            stage: ((c.state.stage + 1).min(self.stages), self.stages),
             decision: c.decision.clone(),
             assessment: c.assessment.clone(),
             forecast: c.forecast.clone(),

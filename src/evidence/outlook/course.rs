@@ -92,7 +92,8 @@ impl<'c> Course<'c> {
                 let metric = &reading.metric;
                 return Some(Err(format!("with its present estimate {metric} would lose more than the risk budget")));
             }
-            bounded.push(Wanted { reading, gap, tau: margin.get(), se_of: (1.0, 1.0), alpha });
+            let se_of = contrasts(reading, budget / to.as_f64().max(f64::MIN_POSITIVE));
+            bounded.push(Wanted { reading, gap, tau: margin.get(), se_of, alpha });
         }
         let late = |metric| format!("at the present rate the loss of {metric} would not be bounded in two years");
         (self.seen > 0.0 && self.gain > 0.0).then(|| self.by_sequence(&bounded).map_err(late))
@@ -245,18 +246,21 @@ fn wanted(reading: &Reading, superior: bool, alpha: f64) -> Result<Wanted<'_>, U
     if gap <= 0.0 {
         return Err(Unforeseen::Never(format!("with its present estimate {metric} is not {line}")));
     }
-    Ok(Wanted { reading, gap, tau, se_of: contrasts(reading, superior), alpha })
+    let worst = match reading.bound {
+        Bound::Margin(margin) if !superior => margin.get(),
+        _ => 0.0,
+    };
+    Ok(Wanted { reading, gap, tau, se_of: contrasts(reading, worst), alpha })
 }
 
-/// The standard errors of the contrasts of safety and of harm, relative to that of the lift: V_t + r²·V_c with r = 1 ∓ m and
-/// r = 1 against r = 1 + lift. The arms' variances are taken as one over their units.
-fn contrasts(reading: &Reading, superior: bool) -> (f64, f64) {
-    let (Bound::Margin(margin), Some(effect)) = (reading.bound, reading.effect) else { return (1.0, 1.0) };
+/// The standard errors of the contrasts "no worse than by `worst`" and "worse at all", relative to that of the lift:
+/// V_t + r²·V_c with r = 1 ∓ `worst` and r = 1 against r = 1 + lift. The arms' variances are taken as one over their units.
+fn contrasts(reading: &Reading, worst: f64) -> (f64, f64) {
+    let (Bound::Margin(_), Some(effect)) = (reading.bound, reading.effect) else { return (1.0, 1.0) };
     let (control, candidate) = (reading.control_units as f64, reading.candidate_units as f64);
     let worst = match reading.direction {
-        _ if superior => 1.0,
-        Direction::Increase => 1.0 - margin.get(),
-        Direction::Decrease => 1.0 + margin.get(),
+        Direction::Increase => 1.0 - worst,
+        Direction::Decrease => 1.0 + worst,
     };
     let variance = |ratio: f64| control + ratio * ratio * candidate;
     let of_lift = variance(1.0 + effect);

@@ -67,6 +67,7 @@ impl MadeUp {
             all.not_numbers = days.not_numbers.or(all.not_numbers);
             all.events = days.events.or(all.events);
             all.lost.extend(days.lost);
+            all.strays.extend(days.strays);
             for (metric, levels) in days.metrics {
                 all.metrics.entry(metric).or_default().extend(levels);
             }
@@ -122,7 +123,7 @@ impl Warehouse for MadeUp {
                     let shares = shares.get(&span.epoch).copied().unwrap_or_default();
                     let share =
                         shares.iter().find(|(id, _)| *id == variant.id).map_or(0.0, |(_, share)| share.as_f64());
-                    answer.add(&day, (date, span.epoch), variant, part * share, &request.metrics);
+                    answer.add(&day, (date, span.epoch), variant, (part, share), &request.metrics);
                 }
             }
         }
@@ -153,9 +154,17 @@ type Key = (Date, i64, String);
 
 impl Answer {
     /// The units of one arm in one cohort, with all that they brought.
-    fn add(&mut self, day: &Days, (date, epoch): (Date, i64), variant: &Variant, part: f64, metrics: &[&Metric]) {
-        let arriving = 1.0 - day.lost.get(&variant.name).copied().unwrap_or_default();
-        let met = (day.units_per_day.unwrap_or_default() * part * arriving).round();
+    fn add(
+        &mut self,
+        day: &Days,
+        (date, epoch): (Date, i64),
+        variant: &Variant,
+        (part, share): (f64, f64),
+        metrics: &[&Metric],
+    ) {
+        let of_arm = |counts: &BTreeMap<String, f64>| counts.get(&variant.name).copied().unwrap_or_default();
+        let planned = day.units_per_day.unwrap_or_default() * share * (1.0 - of_arm(&day.lost));
+        let met = ((planned + of_arm(&day.strays)) * part).round();
         let elsewhere = (met * day.in_two_arms.unwrap_or_default()).round();
         let units = met - elsewhere;
         if met == 0.0 {

@@ -54,6 +54,8 @@ pub struct Days {
     pub units_per_day: Option<f64>,
     /// The share of an arm's units that never arrive.
     pub lost: BTreeMap<String, f64>,
+    /// Units that come to an arm whatever its share.
+    pub strays: BTreeMap<String, f64>,
     /// The share of units that are seen in two arms.
     pub in_two_arms: Option<f64>,
     /// The share of events with text where a metric wants a number.

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rampkeeper::decide::{Forecast, Outcome, Reason};
 use rampkeeper::report::{CandidateReport, ExperimentReport, NightReport, Standing};
 
-use super::gates::{Gate, Made, place};
+use super::gates::{Made, place};
 
 /// How far the text beside a date stands from the left.
 const INDENT: &str = "            ";
@@ -25,7 +25,7 @@ pub struct Telling {
 #[derive(PartialEq)]
 struct Told {
     /// Per candidate: its name, share, reasons, forecast's kind and hidden gates.
-    candidates: Vec<(String, String, Vec<&'static str>, u8, Vec<Gate>)>,
+    candidates: Vec<String>,
     forecasts: Vec<String>,
     /// Whether each experiment was decided tonight.
     decided: Vec<bool>,
@@ -124,8 +124,7 @@ fn as_told(report: &NightReport, made: &[Made]) -> Told {
             Some(Forecast::Expected { .. }) => 1,
             Some(Forecast::Unreachable { .. }) => 2,
         };
-        let hidden = made.hidden().into_iter().collect();
-        (candidate.name.clone(), candidate.share.to_string(), reasons, forecast, hidden)
+        format!("{} {} {reasons:?} {forecast} {:?}", candidate.name, candidate.share, made.hidden())
     });
     let decided = report.experiments.iter().map(|experiment| experiment.standing == Standing::Decided).collect();
     Told { candidates: told.collect(), forecasts: forecasts.collect(), decided }
