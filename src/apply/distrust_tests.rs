@@ -216,11 +216,10 @@ async fn units_that_come_while_the_split_settles_are_the_second_sweeps() {
     world.journal(vec![action("d/0/move_assignments", EXPERIMENT, sweep())]).await;
     assert!(world.incidents_at(0).await.is_empty());
     // After the settling time, the assignment service still gives out the arm while it is swept.
-    let insist = format!(
+    let insist =
         "DROP TRIGGER late; CREATE TRIGGER insists AFTER UPDATE ON exp_assignments WHEN OLD.unit_id LIKE 'late%'
-         BEGIN UPDATE exp_assignments SET variant_id = OLD.variant_id WHERE unit_id = OLD.unit_id; END"
-    );
-    world.sql(&insist).await;
+         BEGIN UPDATE exp_assignments SET variant_id = OLD.variant_id WHERE unit_id = OLD.unit_id; END";
+    world.sql(insist).await;
     world.sql(&come("2026-03-05T03:00:00.000000Z")).await;
     world.journal(vec![action("d/0/move_assignments/again", EXPERIMENT, sweep())]).await;
     let incidents = world.incidents_at(1).await;

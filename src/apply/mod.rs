@@ -284,7 +284,8 @@ impl<'a> Applier<'a> {
             Deed::Step(payload) => StepRun { applier: self, key, decision }.carry_out(payload).await,
             Deed::Undo(payload) => {
                 for decision in self.control.find_decisions(&payload.decision.to_string()).await? {
-                    let units = self.control.undo_moves(&decision, self.now).await?;
+                    let sweeps = self.control.sweeps_of(&decision).await?;
+                    let units = self.control.undo_moves(&decision, &sweeps, self.now).await?;
                     tracing::info!(action = key, units, "units moved back");
                 }
                 Ok(End::Done)

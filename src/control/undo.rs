@@ -248,12 +248,15 @@ impl ControlStore {
 
     /// Takes the units of a decision's sweeps back, batch by batch. Stopped half-way, it goes on where it stopped. Returns
     /// how many went back now.
-    pub async fn undo_moves(&self, decision: &FoundDecision, now: Timestamp) -> Result<u64, ControlError> {
+    pub async fn undo_moves(
+        &self,
+        decision: &FoundDecision,
+        sweeps: &[SweepStanding],
+        now: Timestamp,
+    ) -> Result<u64, ControlError> {
         let mut moved = 0;
-        for sweep in self.sweeps_of(decision).await? {
-            if sweep.there > 0 {
-                moved += self.undo_sweep(decision, &sweep, now).await?;
-            }
+        for sweep in sweeps.iter().filter(|sweep| sweep.there > 0) {
+            moved += self.undo_sweep(decision, sweep, now).await?;
         }
         Ok(moved)
     }

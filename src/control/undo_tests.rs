@@ -161,12 +161,16 @@ impl Store {
         self.control.sweeps_of(&self.decision().await).await.unwrap()
     }
 
+    async fn take_back(&self, hours: i64) -> Result<u64, ControlError> {
+        self.control.undo_moves(&self.decision().await, &self.sweeps().await, later(hours)).await
+    }
+
     async fn undo(&self, hours: i64) -> u64 {
         let (decision, run) = (self.decision().await, id(200 + u128::try_from(hours).unwrap()));
         let there: u64 = self.sweeps().await.iter().map(|sweep| sweep.there).sum();
         self.control.start_run(run, jiff::civil::date(2026, 3, 4), "digest", later(hours)).await.unwrap();
         self.control.begin_undo(run, &decision, there > 0, later(hours)).await.unwrap();
-        let moved = self.control.undo_moves(&decision, later(hours)).await.unwrap();
+        let moved = self.take_back(hours).await.unwrap();
         self.control.finish_undo(decision.id, later(hours)).await.unwrap();
         moved
     }
@@ -241,15 +245,15 @@ async fn stopped_half_way_it_goes_on_and_what_went_back_is_left_to_others() {
     store.sql(refuse).await;
     store.control.start_run(id(200), jiff::civil::date(2026, 3, 4), "digest", later(1)).await.unwrap();
     store.control.begin_undo(id(200), &decision, true, later(1)).await.unwrap();
-    assert!(store.control.undo_moves(&decision, later(1)).await.is_err());
+    assert!(store.take_back(1).await.is_err());
     assert!(store.control.is_undo_pending(decision.id, later(2)).await.unwrap());
     store.sql("DROP TRIGGER stop").await;
-    assert_eq!(store.control.undo_moves(&decision, later(2)).await.unwrap(), 6);
+    assert_eq!(store.take_back(2).await.unwrap(), 6);
     store.control.finish_undo(decision.id, later(2)).await.unwrap();
     assert!(!store.control.is_undo_pending(decision.id, later(3)).await.unwrap());
     // Moved to control once more by somebody's hand, with the same assignment: undone is undone.
     store.sql(&format!("UPDATE exp_assignments SET variant_id = '{}' WHERE unit_id = 'u6'", id(10))).await;
-    assert_eq!(store.control.undo_moves(&decision, later(4)).await.unwrap(), 0);
+    assert_eq!(store.take_back(4).await.unwrap(), 0);
     assert_eq!(store.units(10).await, "c1 u6");
 }
 

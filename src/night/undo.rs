@@ -99,7 +99,7 @@ impl Undo<'_> {
         if !begun {
             control.begin_undo(run, &decision, there(&sweeps) > 0, self.now).await?;
         }
-        let moved_back = control.undo_moves(&decision, self.now).await?;
+        let moved_back = control.undo_moves(&decision, &sweeps, self.now).await?;
         control.finish_undo(decision.id, self.now).await?;
         let stuck = there(&control.sweeps_of(&decision).await?);
         let summary = json!({ "undone": decision.id, "moved_back": moved_back, "stuck": stuck });
