@@ -229,6 +229,7 @@ mod tests {
 
     fn finding(bound: Bound, scale: Scale, effect: f64) -> Finding {
         Finding {
+            superior: false,
             metric: "cost".into(),
             bound,
             direction: Direction::Decrease,
