@@ -42,9 +42,11 @@ GRANT SELECT (id, name, status, unit_type, start_at, end_at, created_at), UPDATE
     ON exp.experiments TO rampkeeper_control;
 GRANT SELECT (id, experiment_id, name, allocation, config, created_at), UPDATE (allocation, name)
     ON exp.variants TO rampkeeper_control;
-GRANT SELECT (experiment_id, unit_id, variant_id), UPDATE (variant_id) ON exp.assignments TO rampkeeper_control;
-GRANT SELECT (id, mlflow_model_name, mlflow_model_version), UPDATE (status) ON exp.policy_versions TO rampkeeper_control;
-GRANT SELECT (id), UPDATE (status) ON exp.prompt_versions TO rampkeeper_control;
+GRANT SELECT (experiment_id, unit_id, variant_id, assigned_at), UPDATE (variant_id)
+    ON exp.assignments TO rampkeeper_control;
+GRANT SELECT (id, mlflow_model_name, mlflow_model_version, status), UPDATE (status)
+    ON exp.policy_versions TO rampkeeper_control;
+GRANT SELECT (id, status), UPDATE (status) ON exp.prompt_versions TO rampkeeper_control;
 
 -- Events of its own are added. To see that one is there already, it reads their keys.
 GRANT SELECT (id),
@@ -57,8 +59,6 @@ GRANT SELECT ON rampkeeper.migrations TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.decisions TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.looks TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.cohorts TO rampkeeper_control;
-GRANT SELECT, INSERT ON rampkeeper.partitions TO rampkeeper_control;
-GRANT SELECT, INSERT ON rampkeeper.assignment_moves TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.rules TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.amendments TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.acts TO rampkeeper_control;
@@ -70,6 +70,10 @@ GRANT SELECT, INSERT, UPDATE (through) ON rampkeeper.cohort_progress TO rampkeep
 GRANT SELECT, INSERT, UPDATE (status, stage, entered_on, version, updated_at) ON rampkeeper.rollouts TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (status, attempts, last_error, updated_at) ON rampkeeper.actions TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (told) ON rampkeeper.night_reports TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (event_rows, latest_event_at) ON rampkeeper.partitions TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (moved_at, assigned_at) ON rampkeeper.assignment_moves TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (told_at, closed_at, closed_because) ON rampkeeper.incidents TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (value, action_key, written_at) ON rampkeeper.registry_writes TO rampkeeper_control;
 
 -- The lease is no record. Whoever holds it gives it back by removing its row.
 GRANT SELECT, INSERT, UPDATE (holder, expires_at), DELETE ON rampkeeper.leases TO rampkeeper_control;

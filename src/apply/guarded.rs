@@ -71,8 +71,12 @@ impl StepRun<'_> {
     /// Removes an alias, if it points at that version. If it does not, somebody else has found it a better place.
     pub(super) async fn release_alias(&self, alias: &str, version: &ModelVersion) -> Result<End, ActionError> {
         let registry = self.applier.registry;
-        if registry.alias(&version.model, alias).await?.as_ref() != Some(version) {
-            return Ok(End::Done);
+        match registry.alias(&version.model, alias).await? {
+            Some(found) if found == *version => {}
+            // It points elsewhere, which is nothing of ours.
+            Some(_) => return Ok(End::Done),
+            // Removed before, perhaps by a run that was killed before it could note that.
+            None => return self.note_write(&version.model, &alias_item(alias), "").await,
         }
         registry.delete_alias(&version.model, alias).await?;
         if registry.alias(&version.model, alias).await?.as_ref() == Some(version) {

@@ -21,7 +21,7 @@
 //! | silent, not trusted, no STARTTLS | `notify::smtp` and `mail_real` |
 //! | **PostgreSQL**: crashes in a transaction | [`store`]`::a_server_that_crashes_in_a_transaction_leaves_half_of_nothing` |
 //! | drops the connection | `store::a_connection_that_is_dropped_ends_the_night_and_the_next_mends_it` |
-//! | serialization failure | `store::a_serialization_failure_ends_the_night_and_the_next_mends_it` |
+//! | serialization failure | `store::a_serialization_failure_is_tried_again_by_the_same_night` |
 //! | read-only | `store::a_store_that_takes_no_writes_is_told_so` |
 //! | out of reach, refused login, missing tables | `bad_input` |
 //! | **SQLite**: disk full | `crash::a_full_disk_loses_nothing` |

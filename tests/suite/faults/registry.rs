@@ -141,7 +141,7 @@ async fn a_slow_registry_is_waited_for() {
     let began = Instant::now();
     assert!(eve.night(0).await.is_empty());
     assert!(began.elapsed() >= Duration::from_secs(2), "nobody was waited for");
-    assert_eq!(eve.writes().await, ["POST /api/2.0/mlflow/model-versions/set-tag"], "one call is enough");
+    assert!(eve.writes().await.is_empty(), "what is there already is not written again");
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_registry_that_refuses_is_not_asked_again() {
     for words in ["was answered 403 PERMISSION_DENIED", "what that user may do"] {
         assert!(unfinished[0].contains(words), "{unfinished:?}");
     }
-    assert_eq!(eve.writes().await.len(), 1, "a no is a no");
+    assert!(eve.writes().await.is_empty(), "a no to the question keeps the step from being tried");
     refusing.mend();
     eve.is_mended().await;
 }
