@@ -169,10 +169,13 @@ pub fn main() -> ExitCode {
         }
     };
     let format = arguments.global.log_format;
-    match runtime.block_on(carry_out(arguments)) {
+    let exit = match runtime.block_on(carry_out(arguments)) {
         Ok(exit) => exit.into(),
         Err(error) => tell(&error, format).into(),
-    }
+    };
+    // What somebody gave up waiting for, such as a folder that hangs, must not be waited for here.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {

@@ -708,7 +708,11 @@ async fn secrets_show_in_no_log_report_or_record_when_everything_fails() {
     command.env("RAMPKEEPER_LOG", "trace").args(["--output", "json"]);
     command.env("RAMPKEEPER_TEST_TOKEN", "tok3n-secret").env("RAMPKEEPER_TEST_SMTP", "ma1l-secret");
     let checked = told(command).await.expect(1);
-    assert!(checked.out.contains("401") && checked.out.contains("check the mail user name and password"), "{}", checked.out);
+    assert!(
+        checked.out.contains("401") && checked.out.contains("check the mail user name and password"),
+        "{}",
+        checked.out
+    );
     keeps_its_secrets(&checked);
     let asked = tracker.received_requests().await.unwrap();
     assert!(asked.iter().any(|request| format!("{:?}", request.headers).contains("tok3n-secret")), "no token was sent");
