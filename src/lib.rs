@@ -5,6 +5,7 @@
 
 pub mod analyze;
 pub mod apply;
+pub mod chart;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -7,20 +7,27 @@
 //!
 //! Every experiment goes through the middle on its own, so a bad one does not spoil the night for the others.
 
+mod at_once;
+mod by_hand;
 mod collect;
 mod days;
 mod error;
+mod flip;
 mod judge;
 mod replay;
+mod restate;
 mod tell;
+mod under_lease;
+mod undo;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::apply::{Applier, actions_of, chain};
+use crate::apply::{Applier, actions_of, chain, patiently};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
 use crate::decide::Basis;
@@ -31,11 +38,15 @@ use crate::registry::Registry;
 use crate::report::{ExperimentReport, NightReport, Standing};
 use crate::warehouse::Warehouse;
 
+use by_hand::{ByHand, by_hand};
 use days::Days;
 pub use error::NightError;
+pub use flip::flips_of;
 use judge::{Case, Judged};
 pub use judge::{own_faults, shared_faults};
 pub use replay::{Recalled, Repeated, recall, repeat};
+use under_lease::under_lease;
+pub use undo::{Undo, UndoReport};
 
 /// One night's work and everything that it needs.
 pub struct Night<'a> {
@@ -67,18 +78,15 @@ enum Mode {
 impl Night<'_> {
     /// Decides, acts, and tells. Repeated for the same day and the same data, it changes nothing and sends nothing.
     pub async fn run(&self) -> Result<NightReport, NightError> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// The same, but it stops when `stop` ends: what is committed by then stays, and the next run goes on from there.
+    pub async fn run_until(&self, stop: impl Future<Output = ()>) -> Result<NightReport, NightError> {
         self.check_as_of()?;
-        let lease = self.control.acquire_lease(&self.holder, self.now).await?;
-        // Robbed of its lease, a night stops where it is; what it had not committed is rolled back.
-        let result = tokio::select! {
-            result = self.run_under_lease() => result,
-            error = self.control.keep_lease(&lease, self.now) => Err(error.into()),
-        };
-        if let Err(error) = self.control.release_lease(lease).await {
-            // It expires by itself; what the night has done stands.
-            tracing::warn!("{}", chain(&error));
-        }
-        result
+        let sending = Mutex::new(());
+        let work = self.run_under_lease(&sending);
+        under_lease((self.control, &self.holder, self.now), &sending, stop, work).await
     }
 
     /// What [`Night::run`] would do now. Reads, and writes nothing.
@@ -89,22 +97,42 @@ impl Night<'_> {
         Ok(report)
     }
 
-    async fn run_under_lease(&self) -> Result<NightReport, NightError> {
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, self.now);
-        let resumed = applier.apply_pending().await?;
+    async fn run_under_lease(&self, sending: &Mutex<()>) -> Result<NightReport, NightError> {
+        let run = self.run_id();
+        let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending);
+        applier.resume().await?;
         let mut report = self.empty_report();
-        report.resumed = resumed.into_iter().filter(|a| a.error.is_none()).map(|a| a.what).collect();
-        let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes());
         // What was decided before a night broke off is carried out and told all the same.
         let evaluated = self.evaluate_all(Mode::Act { run }, &mut report).await;
         if let Err(refused @ NightError::TooOld { .. }) = evaluated {
             return Err(refused);
         }
-        let complete = evaluated.is_ok();
+        let finished = self.finish(&mut report, run, &mut applier, evaluated.is_ok()).await;
+        if let (Err(_), Err(then)) = (&evaluated, &finished) {
+            // The first fault is the cause, so it is what the run ends with.
+            tracing::error!("what was decided before could not be carried out and told: {}", chain(then));
+        }
+        evaluated.and(finished).map(|()| report)
+    }
+
+    /// Carries out what is due and tells what is not told yet.
+    async fn finish(
+        &self,
+        report: &mut NightReport,
+        run: Uuid,
+        applier: &mut Applier<'_>,
+        complete: bool,
+    ) -> Result<(), NightError> {
         applier.apply_pending().await?;
+        applier.read_back(report).await?;
+        report.resumed = applier.resumed().to_vec();
         report.unfinished = applier.unfinished();
-        self.tell(&mut report, run, &mut applier, complete).await?;
-        evaluated.map(|()| report)
+        report.incidents = applier.incidents().await?;
+        self.tell(report, run, applier, complete).await
+    }
+
+    fn run_id(&self) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {} {}", self.as_of, self.now, self.holder).as_bytes())
     }
 
     fn empty_report(&self) -> NightReport {
@@ -116,6 +144,7 @@ impl Night<'_> {
             experiments: Vec::new(),
             resumed: Vec::new(),
             unfinished: Vec::new(),
+            incidents: Vec::new(),
         }
     }
 
@@ -125,6 +154,7 @@ impl Night<'_> {
         self.check_order(&records)?;
         let begun = std::time::Instant::now();
         let mut days = Days::new(self.warehouse, self.control, self.config, self.as_of, mode != Mode::Plan).await?;
+        days.count_again(self.as_of, self.config.settings.evidence.restatement_days.unwrap_or(3)).await?;
         for record in records {
             // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
             let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
@@ -135,6 +165,7 @@ impl Night<'_> {
                 Err(error) => report.experiments.push(failed(name, chain(&error))),
             }
         }
+        days.settle().await?;
         Ok(())
     }
 
@@ -154,22 +185,47 @@ impl Night<'_> {
         let collected = self.collect(&record, days, mode).await?;
         let case =
             Case { config: self.config, versions, collected: &collected, as_of: self.as_of, now, by_hand_only: false };
-        let judged = judge::judge(&case, &record);
+        self.conclude(&case, &record, mode, night).await
+    }
+
+    /// From what was collected to what is recorded.
+    async fn conclude(
+        &self,
+        case: &Case<'_>,
+        record: &ExperimentRecord,
+        mode: Mode,
+        night: &mut NightReport,
+    ) -> Result<ExperimentReport, NightError> {
+        let judged = judge::judge(case, record);
         if judged.candidates.is_empty() && !record.faults.is_empty() {
-            return Ok(failed(record.experiment.name, record.faults.join("; ")));
+            return Ok(failed(record.experiment.name.clone(), record.faults.join("; ")));
         }
-        if judged.is_known(&record, self.as_of) {
-            return Ok(judged.report(&record, Standing::AlreadyDecided));
+        let by_hand = by_hand(record);
+        let known = self.is_known(record, &judged, &by_hand).await?;
+        let mut report = judged.report(record, if known { Standing::AlreadyDecided } else { Standing::Decided });
+        report.faulty |= by_hand.needs_someone;
+        report.by_hand = by_hand.lines;
+        if known {
+            return Ok(report);
         }
-        let mut report = judged.report(&record, Standing::Decided);
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
             }
             self.begin(night, run).await?;
-            self.record(run, &record, &judged, &report, now).await?;
+            self.record(run, record, &judged, &report, case.now).await?;
         }
         Ok(report)
+    }
+
+    /// Whether there is nothing to record of this night that is not recorded.
+    async fn is_known(&self, record: &ExperimentRecord, judged: &Judged, by_hand: &ByHand) -> Result<bool, NightError> {
+        if !judged.candidates.is_empty() {
+            return Ok(judged.is_known(record, self.as_of));
+        }
+        // Nothing is decided where no arm is open, so a report is what shows that people's deeds were told.
+        let silent = judged.is_known(record, self.as_of) && by_hand.lines.is_empty();
+        Ok(silent || self.control.has_report(record.experiment.id, self.as_of).await?)
     }
 
     /// Notes the run, once, before the first thing that belongs to it.
@@ -260,7 +316,7 @@ impl Night<'_> {
             evidence_from: judged.since,
             now,
         };
-        self.control.record(&night).await?;
+        patiently(|| self.control.record(&night)).await?;
         Ok(())
     }
 
@@ -299,7 +355,9 @@ fn failed(name: String, why: String) -> ExperimentReport {
         steps: Vec::new(),
         outside_change: false,
         amendment: None,
+        restatement: None,
         evidence_from: None,
         owners: Vec::new(),
+        by_hand: Vec::new(),
     }
 }

@@ -1,7 +1,8 @@
 //! Decisions → the exact steps. A plan is data: execution makes no choices, and nothing to change gives an empty plan.
 //!
 //! The allocation change is applied in the same transaction that records the decisions; the steps follow from the
-//! journal, each with an idempotency key.
+//! journal, each with an idempotency key. A step that overwrites a value says what it expects to stand there: what else
+//! is found, somebody else has set. Nothing there, and what Rampkeeper itself wrote last, is expected always.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,11 +49,21 @@ pub enum Step {
         key: String,
         /// Its value.
         value: String,
+        /// The values that it may replace.
+        #[serde(default)]
+        expect: Vec<String>,
+        /// Whether it replaces any other value, too, and tells of it. What takes a version out of use insists.
+        #[serde(default)]
+        insist: bool,
     },
-    /// Set `stage=archived` on every version of the model that is tagged `stage=production`, but for one.
+    /// Set `stage=archived` on every version of the model that is tagged `stage=production`, but for one. A version that
+    /// is not expected to be in production is told of.
     ArchiveOtherProduction {
         /// The version that stays.
         keep: ModelVersion,
+        /// The versions that are known to be in production.
+        #[serde(default)]
+        expect: Vec<ModelVersion>,
     },
     /// Point an alias at a version.
     SetAlias {
@@ -60,6 +71,13 @@ pub enum Step {
         alias: String,
         /// The version.
         version: ModelVersion,
+        /// The versions that it may be taken from.
+        #[serde(default)]
+        expect: Vec<ModelVersion>,
+        /// Whether it may be taken from a version that is tagged `stage=production`, too: where control serves no
+        /// version of the model, none is known by name.
+        #[serde(default)]
+        or_production: bool,
     },
     /// Remove an alias, if it points at that version.
     ReleaseAlias {
@@ -74,6 +92,9 @@ pub enum Step {
         id: Uuid,
         /// `active`, `deprecated` or `archived`.
         status: String,
+        /// The statuses that it may replace.
+        #[serde(default)]
+        expect: Vec<String>,
     },
     /// Set the status of a prompt version.
     SetPromptVersionStatus {
@@ -81,15 +102,21 @@ pub enum Step {
         id: Uuid,
         /// `active`, `deprecated` or `archived`.
         status: String,
+        /// The statuses that it may replace.
+        #[serde(default)]
+        expect: Vec<String>,
     },
     /// Retire a variant by renaming it.
     RetireVariant {
         /// The variant.
         variant: VariantId,
+        /// Its name until now.
+        #[serde(default)]
+        from: String,
         /// Its new name.
         name: String,
     },
-    /// Set the experiment's status to `completed`.
+    /// Set the active experiment's status to `completed`.
     CompleteExperiment,
 }
 
@@ -194,11 +221,10 @@ impl Planner<'_> {
         }
         // A version that another arm goes on serving is not archived: the arms may differ in their parameters alone.
         if let Some(version) = self.model(candidate).filter(|version| !self.serves_elsewhere(candidate, version)) {
-            let (key, value) = ("stage".to_owned(), "archived".to_owned());
-            self.step(candidate, Step::SetTag { version: version.clone(), key, value });
+            self.tag_stage(candidate, version.clone(), ARCHIVED, &[CANDIDATE], true);
             self.step(candidate, Step::ReleaseAlias { alias: CHALLENGER.into(), version });
         }
-        self.set_version_statuses(candidate, candidate, "archived");
+        self.set_version_statuses(candidate, candidate, ARCHIVED, &["active", "deprecated"]);
         let reason = decision.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let payload = json!({ "failed_variant_id": candidate.id, "reason": reason });
         self.log(candidate, "rollback", payload);
@@ -209,7 +235,11 @@ impl Planner<'_> {
         self.shift(candidate.id, to);
         self.advance(state, RolloutStatus::Ramping, stage);
         if let Some(version) = self.model(candidate) {
-            self.step(candidate, Step::SetAlias { alias: CHALLENGER.into(), version });
+            // Any of the experiment's candidates may have been the challenger.
+            let others = self.experiment.variants.iter().filter(|v| v.id != candidate.id && v.id != self.control.id);
+            let expect = others.filter_map(|v| self.model(v)).filter(|v| v.model == version.model).collect();
+            let alias = CHALLENGER.to_owned();
+            self.step(candidate, Step::SetAlias { alias, version, expect, or_production: false });
         }
     }
 
@@ -231,23 +261,25 @@ impl Planner<'_> {
             }
         }
         if let Some(version) = self.model(candidate) {
-            self.step(candidate, Step::ArchiveOtherProduction { keep: version.clone() });
             let before = self.model(self.control).filter(|before| *before != version);
+            let expect: Vec<_> = before.iter().filter(|before| before.model == version.model).cloned().collect();
+            // The alias first, while the tags still tell which version was in production.
+            let (alias, or_production) = (CHAMPION.to_owned(), expect.is_empty());
+            let (keep, known) = (version.clone(), expect.clone());
+            self.step(candidate, Step::SetAlias { alias, version: version.clone(), expect, or_production });
+            self.step(candidate, Step::ArchiveOtherProduction { keep, expect: known });
             if let Some(before) = before {
-                let (key, value) = ("stage".to_owned(), "archived".to_owned());
-                self.step(candidate, Step::SetTag { version: before, key, value });
+                self.tag_stage(candidate, before, ARCHIVED, &[CANDIDATE, PRODUCTION], false);
             }
-            let (key, value) = ("stage".to_owned(), "production".to_owned());
-            self.step(candidate, Step::SetTag { version: version.clone(), key, value });
-            self.step(candidate, Step::SetAlias { alias: CHAMPION.into(), version: version.clone() });
+            self.tag_stage(candidate, version.clone(), PRODUCTION, &[CANDIDATE], false);
             self.step(candidate, Step::ReleaseAlias { alias: CHALLENGER.into(), version });
         }
-        self.set_version_statuses(candidate, self.control, "deprecated");
+        self.set_version_statuses(candidate, self.control, "deprecated", &["active"]);
         self.log(candidate, "promoted", json!({}));
         for other in others {
             if !other.name.contains(RETIRED) {
-                let name = retired_name(&other.name, self.as_of);
-                self.step(candidate, Step::RetireVariant { variant: other.id, name });
+                let (from, name) = (other.name.clone(), retired_name(&other.name, self.as_of));
+                self.step(candidate, Step::RetireVariant { variant: other.id, from, name });
             }
         }
         if self.policy.complete_on_promote {
@@ -281,6 +313,12 @@ impl Planner<'_> {
         self.step(candidate, Step::MoveAssignments { from: from.id, from_name, to: to.id, to_name });
     }
 
+    fn tag_stage(&mut self, candidate: &Variant, version: ModelVersion, value: &str, expect: &[&str], insist: bool) {
+        let (key, value) = ("stage".to_owned(), value.to_owned());
+        let expect = expect.iter().map(|&value| value.to_owned()).collect();
+        self.step(candidate, Step::SetTag { version, key, value, expect, insist });
+    }
+
     fn model(&self, variant: &Variant) -> Option<ModelVersion> {
         let id = variant.config.as_ref().ok()?.policy_version_id()?;
         self.versions.get(&id).cloned()
@@ -299,16 +337,19 @@ impl Planner<'_> {
     }
 
     /// Sets the statuses of the versions behind `of`, but for those that an arm with units goes on serving.
-    fn set_version_statuses(&mut self, candidate: &Variant, of: &Variant, status: &str) {
+    fn set_version_statuses(&mut self, candidate: &Variant, of: &Variant, status: &str, expect: &[&str]) {
         let Ok(config) = &of.config else { return };
         let kept: Vec<_> = self.others(of).into_iter().filter_map(|v| v.config.as_ref().ok()).collect();
         let policy = config.policy_version_id().filter(|id| kept.iter().all(|k| k.policy_version_id() != Some(*id)));
         let prompt = config.prompt_version_id().filter(|id| kept.iter().all(|k| k.prompt_version_id() != Some(*id)));
+        let expect: Vec<String> = expect.iter().map(|&status| status.to_owned()).collect();
+        let status = status.to_owned();
         if let Some(id) = policy {
-            self.step(candidate, Step::SetPolicyVersionStatus { id, status: status.to_owned() });
+            let (status, expect) = (status.clone(), expect.clone());
+            self.step(candidate, Step::SetPolicyVersionStatus { id, status, expect });
         }
         if let Some(id) = prompt {
-            self.step(candidate, Step::SetPromptVersionStatus { id, status: status.to_owned() });
+            self.step(candidate, Step::SetPromptVersionStatus { id, status, expect });
         }
     }
 
@@ -346,6 +387,9 @@ impl Planner<'_> {
 
 const CHAMPION: &str = "champion";
 const CHALLENGER: &str = "challenger";
+const CANDIDATE: &str = "candidate";
+const PRODUCTION: &str = "production";
+const ARCHIVED: &str = "archived";
 const RETIRED: &str = "_retired_";
 
 /// A name that says when the variant was retired and still fits its column.
@@ -390,14 +434,14 @@ impl fmt::Display for Step {
         match self {
             Step::MoveAssignments { from_name, to_name, .. } => write!(f, "move the units of {from_name} to {to_name}"),
             Step::LogEvent { event_type, .. } => write!(f, "log the event {event_type}"),
-            Step::SetTag { version, key, value } => write!(f, "tag {version} {key}={value}"),
-            Step::ArchiveOtherProduction { keep } => {
+            Step::SetTag { version, key, value, .. } => write!(f, "tag {version} {key}={value}"),
+            Step::ArchiveOtherProduction { keep, .. } => {
                 write!(f, "tag every other production version of {} stage=archived", keep.model)
             }
-            Step::SetAlias { alias, version } => write!(f, "point alias {alias} at {version}"),
+            Step::SetAlias { alias, version, .. } => write!(f, "point alias {alias} at {version}"),
             Step::ReleaseAlias { alias, version } => write!(f, "remove alias {alias} if it points at {version}"),
-            Step::SetPolicyVersionStatus { id, status } => write!(f, "set policy version {id} to {status}"),
-            Step::SetPromptVersionStatus { id, status } => write!(f, "set prompt version {id} to {status}"),
+            Step::SetPolicyVersionStatus { id, status, .. } => write!(f, "set policy version {id} to {status}"),
+            Step::SetPromptVersionStatus { id, status, .. } => write!(f, "set prompt version {id} to {status}"),
             Step::RetireVariant { name, .. } => write!(f, "retire a variant as {name}"),
             Step::CompleteExperiment => f.write_str("complete the experiment"),
         }

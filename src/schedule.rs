@@ -1,13 +1,34 @@
-//! The clockwork of `serve`: tokio-cron-scheduler calls the night; SIGTERM and SIGINT end it after the night at hand.
+//! The clockwork of `serve`: tokio-cron-scheduler calls the night; SIGTERM and SIGINT end it after the night at hand, or
+//! break that off where it takes too long.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use croner::parser::{CronParser, Seconds};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+/// How long a night at work may go on after the signal. With what breaking it off takes, this stays within the half
+/// minute that service managers usually grant.
+const FINISH_WITHIN: Duration = Duration::from_secs(12);
+
+/// Tells a night that it is to break off.
+#[derive(Clone, Debug)]
+pub struct BreakOff(watch::Receiver<bool>);
+
+impl BreakOff {
+    /// Waits until the night is to break off, which may be never.
+    pub async fn wait(mut self) {
+        if self.0.wait_for(|asked| *asked).await.is_err() {
+            // Who could have asked is gone.
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// Why the schedule cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -41,25 +62,28 @@ pub fn next_runs(cron: &str, timezone: &str, after: Timestamp, count: usize) -> 
 }
 
 /// Calls `night` by the cron expression (with seconds) in that time zone until SIGTERM or SIGINT. Two nights never run
-/// at once: one that comes due while another is at work is left out. A night at work is waited for.
+/// at once: one that comes due while another is at work is left out. A night at work is waited for, for twelve seconds;
+/// then its [`BreakOff`] ends, and it must, too.
 pub async fn run<F, N>(cron: &str, timezone: &str, night: F) -> Result<(), ScheduleError>
 where
-    F: Fn() -> N + Send + Sync + 'static,
+    F: Fn(BreakOff) -> N + Send + Sync + 'static,
     N: Future<Output = ()> + Send + 'static,
 {
     let failed = |source| ScheduleError::Scheduler { cron: cron.to_owned(), source };
     let zone: chrono_tz::Tz = timezone.parse().map_err(|_| ScheduleError::TimeZone(timezone.to_owned()))?;
     let at_work = Arc::new(Mutex::new(()));
+    let (ask, asked) = watch::channel(false);
+    let break_off = BreakOff(asked);
     let night = Arc::new(night);
     let busy = Arc::clone(&at_work);
     let job = Job::new_async_tz(cron, zone, move |_, _| {
-        let (night, busy) = (Arc::clone(&night), Arc::clone(&busy));
+        let (night, busy, break_off) = (Arc::clone(&night), Arc::clone(&busy), break_off.clone());
         Box::pin(async move {
             let Ok(_guard) = busy.try_lock() else {
                 tracing::warn!("a night came due while another is at work; it is left out");
                 return;
             };
-            night().await;
+            night(break_off).await;
         })
     })
     .map_err(failed)?;
@@ -78,7 +102,13 @@ where
     }
     scheduler.shutdown().await.map_err(failed)?;
     // The scheduler does not wait for a job at work.
-    let _done = at_work.lock().await;
+    if timeout(FINISH_WITHIN, at_work.lock()).await.is_err() {
+        tracing::warn!(
+            "the night at hand is not over within {FINISH_WITHIN:?}: it is broken off, the next one goes on"
+        );
+        ask.send_replace(true);
+        let _broken_off = at_work.lock().await;
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
--- The last unit of the next batch.
-SELECT max(unit_id) AS last, count(*) AS units
+-- The last unit of the next batch of an arm.
+SELECT max(unit_id) AS last
 FROM (
     SELECT unit_id FROM exp.assignments
     WHERE experiment_id = $1::uuid AND variant_id = $2::uuid AND unit_id > $3

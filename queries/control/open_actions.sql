@@ -1,8 +1,7 @@
--- What is due and not done, or was given up, by kind.
-SELECT a.kind, a.status, count(*) AS actions, max(a.attempts) AS attempts, CAST(min(a.created_at) AS TEXT) AS oldest,
-       max(a.last_error) AS last_error
+-- What is still to be done, whether it is due or not, and what was given up.
+SELECT a.idempotency_key, CAST(a.decision_id AS TEXT) AS decision_id, a.kind, CAST(a.payload AS TEXT) AS payload,
+       a.attempts, a.status, a.last_error, CAST(a.not_before AS TEXT) AS not_before,
+       CAST(a.updated_at AS TEXT) AS updated_at
 FROM rampkeeper.actions a
-WHERE a.status = 'failed'
-   OR (a.status = 'pending' AND (a.not_before IS NULL OR a.not_before <= $1::timestamptz))
-GROUP BY a.kind, a.status
-ORDER BY a.status, a.kind
+WHERE a.status <> 'done'
+ORDER BY a.position

@@ -1,1 +1,2 @@
-UPDATE exp.policy_versions SET status = $2 WHERE id = $1::uuid
+-- Guarded by the status that the plan takes it from.
+UPDATE exp.policy_versions SET status = $2 WHERE id = $1::uuid AND status = $3

@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::error::ActionError;
-use crate::control::{NewAction, PendingAction};
+use crate::control::{NewAction, PendingAction, UNDO_MOVES};
 use crate::domain::{Experiment, ExperimentId, VariantId};
 use crate::plan::{Plan, Step};
 use crate::report::MailDraft;
@@ -17,6 +17,9 @@ pub(super) const MAIL: &str = "mail";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct StepPayload {
     pub(super) experiment: ExperimentId,
+    /// The experiment's name, for words.
+    #[serde(default)]
+    pub(super) name: String,
     pub(super) unit_type: String,
     pub(super) step: Step,
 }
@@ -26,6 +29,14 @@ pub(super) struct StepPayload {
 pub(super) enum Deed {
     Mail(MailDraft),
     Step(StepPayload),
+    /// A decision's moves are taken back, as somebody has asked for.
+    Undo(UndoPayload),
+}
+
+/// Which decision's moves go back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct UndoPayload {
+    pub(super) decision: Uuid,
 }
 
 /// Who carries an action out.
@@ -47,6 +58,7 @@ pub fn actions_of(
         let decision = decision_of(planned.candidate)?;
         let payload = StepPayload {
             experiment: experiment.id,
+            name: experiment.name.clone(),
             unit_type: experiment.unit_type.clone(),
             step: planned.step.clone(),
         };
@@ -61,7 +73,7 @@ pub fn actions_of(
     let mut actions: Vec<NewAction> = steps.collect();
     // Until the new split has settled, units may still be given the arm that was left; a second sweep takes them, too.
     let sweeps = actions.iter().filter(|action| action.kind == SWEPT_TWICE).map(|action| NewAction {
-        idempotency_key: format!("{}/again", action.idempotency_key),
+        idempotency_key: format!("{}{AGAIN}", action.idempotency_key),
         not_before: Some(settled),
         ..action.clone()
     });
@@ -71,6 +83,9 @@ pub fn actions_of(
 
 /// The kind of step that is repeated once the split has settled.
 const SWEPT_TWICE: &str = "move_assignments";
+
+/// How the key of that repetition ends.
+pub(super) const AGAIN: &str = "/again";
 
 /// The journal entry of a mail.
 pub fn action_of_mail(draft: &MailDraft) -> NewAction {
@@ -88,6 +103,7 @@ impl Deed {
         let payload = action.payload.clone();
         let read = match action.kind.as_str() {
             MAIL => serde_json::from_value(payload).map(Deed::Mail),
+            UNDO_MOVES => serde_json::from_value(payload).map(Deed::Undo),
             _ => serde_json::from_value(payload).map(Deed::Step),
         };
         read.map_err(|error| ActionError::Unknown { kind: action.kind.clone(), error: error.to_string() })
@@ -96,6 +112,7 @@ impl Deed {
     pub(super) fn adapter(&self) -> Adapter {
         match self {
             Deed::Mail(_) => Adapter::Mail,
+            Deed::Undo(_) => Adapter::Control,
             Deed::Step(payload) => match payload.step {
                 Step::SetTag { .. }
                 | Step::ArchiveOtherProduction { .. }
@@ -116,11 +133,17 @@ impl Deed {
         match self {
             Deed::Mail(draft) => format!("send the mail {:?}", draft.subject),
             Deed::Step(payload) => payload.step.to_string(),
+            Deed::Undo(payload) => format!("take the units that decision {} moved back", payload.decision),
         }
     }
 }
 
 /// The experiment that an action belongs to, read even from a step that this version does not know.
-pub(super) fn experiment_of(action: &PendingAction) -> Option<ExperimentId> {
+pub fn experiment_of(action: &PendingAction) -> Option<ExperimentId> {
     serde_json::from_value(action.payload.get("experiment")?.clone()).ok()
+}
+
+/// The action as a sentence; of one that this version does not know, its kind.
+pub fn sentence_of(action: &PendingAction) -> String {
+    Deed::of(action).map_or_else(|_| action.kind.clone(), |deed| deed.told())
 }

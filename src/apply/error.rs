@@ -30,6 +30,16 @@ impl ActionError {
         }
     }
 
+    /// Whether it was tried once only and may be better in a moment: a database that is locked or restarts. A registry's
+    /// and a mail server's calls are repeated by their adapters.
+    pub(super) fn is_worth_a_moment(&self) -> bool {
+        match self {
+            ActionError::Control(error) => error.is_transient(),
+            ActionError::Registry(error) => error.is_worth_a_moment(),
+            ActionError::Mail(_) | ActionError::NoMailer | ActionError::Unknown { .. } => false,
+        }
+    }
+
     /// The adapter that is away, so that its other actions would only wait as long and fail as well.
     pub(super) fn outage(&self) -> Option<Adapter> {
         match self {

@@ -1,44 +1,67 @@
 //! The journal, carried out: every pending action, in its order, each idempotent, none of them choosing anything.
 //!
-//! An action that fails stays pending and is tried again by the next run before that run decides anything new. The
-//! allocation change is not among them: it was committed together with the decision.
+//! An action that fails stays pending and is tried again by the next run. The allocation change is not among them: it was
+//! committed together with the decision.
 //!
 //! One action that fails must neither hold up the night nor be overtaken:
 //!
+//! - Before anything is decided, only what is due in the control store is done: an allocation change must not wait for a
+//!   registry or a mail server that hangs. Their actions come after it, in their order.
+//! - A database that is locked or restarts is asked again after a moment. Registry and mail servers are asked again by
+//!   their adapters.
 //! - Once an adapter is found to be away, its other actions of that pass are skipped.
-//! - The registry sees the steps of an experiment in their order: behind one that is still to be done, they wait. Else
+//! - The registry sees its steps of an experiment in their order: behind one that is still to be done, they wait. Else
 //!   an alias could be removed today and set tomorrow by the older step.
 //! - What failed in a run is not tried twice by it.
+//!
+//! Nothing that is written is believed: it is compared with what was expected before, and read again afterwards. What
+//! differs is an incident (`incidents`).
 
 mod deed;
 mod error;
+mod guarded;
+mod incidents;
+mod step;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::control::{ControlError, ControlStore, PendingAction};
 use crate::domain::ExperimentId;
 use crate::notify::{Mail, Mailer};
-use crate::plan::Step;
 use crate::registry::Registry;
 use crate::report::MailDraft;
 
-pub use deed::{action_of_mail, actions_of};
+pub use deed::{action_of_mail, actions_of, experiment_of, sentence_of};
 pub use error::chain;
 
-use deed::{Adapter, Deed, MAIL, StepPayload, experiment_of};
+use deed::{Adapter, Deed, MAIL, StepPayload};
 use error::ActionError;
+use step::{End, StepRun};
+
+/// A time after all others.
+const DISTANT: Timestamp = Timestamp::MAX;
 
 /// What carries out the journal, during one run.
 pub struct Applier<'a> {
     control: &'a ControlStore,
     registry: &'a dyn Registry,
     mailer: Option<&'a dyn Mailer>,
+    run: Uuid,
     now: Timestamp,
+    /// Held while a mail is on its way: who stops the run waits for it, lest it go out twice.
+    sending: &'a Mutex<()>,
     left: Vec<Left>,
+    /// What earlier runs had left, by its keys.
+    left_over: BTreeSet<String>,
+    resumed: Vec<String>,
+    registry_is_away: bool,
 }
 
 /// How one action went.
@@ -82,31 +105,72 @@ impl Pass {
     }
 }
 
+/// Asks again while the store is locked or restarting, a few times.
+///
+/// # Errors
+/// The last answer.
+pub async fn patiently<T, F>(ask: impl FnMut() -> F) -> Result<T, ControlError>
+where
+    F: Future<Output = Result<T, ControlError>>,
+{
+    ask.retry(a_moment()).sleep(tokio::time::sleep).when(ControlError::is_transient).notify(tell_wait).await
+}
+
+/// The waits between two attempts at something local: 0.2 s, 0.4 s, 0.8 s, each drawn out a little at random.
+fn a_moment() -> ExponentialBuilder {
+    let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200));
+    builder.with_factor(2.0).with_max_times(3).with_jitter()
+}
+
+fn tell_wait(error: &impl std::error::Error, wait: Duration) {
+    tracing::warn!(?wait, "{}; trying again", chain(error));
+}
+
 impl<'a> Applier<'a> {
-    /// An applier for the run that began at `now`. Without a `mailer`, mails stay in the journal.
+    /// An applier for the run of that key, which began at `now`. Without a `mailer`, mails stay in the journal. `sending`
+    /// is locked while a mail is on its way.
     pub fn new(
         control: &'a ControlStore,
         registry: &'a dyn Registry,
         mailer: Option<&'a dyn Mailer>,
-        now: Timestamp,
+        (run, now): (Uuid, Timestamp),
+        sending: &'a Mutex<()>,
     ) -> Self {
-        Self { control, registry, mailer, now, left: Vec::new() }
+        let (left, left_over, resumed) = (Vec::new(), BTreeSet::new(), Vec::new());
+        Self { control, registry, mailer, run, now, sending, left, left_over, resumed, registry_is_away: false }
+    }
+
+    /// Carries out what earlier runs left to do in the control store; what they left for others waits until the night is
+    /// decided.
+    ///
+    /// # Errors
+    /// Only where the journal itself cannot be read or written; a failed action is a result.
+    pub async fn resume(&mut self) -> Result<(), ControlError> {
+        let pending = self.control.pending_actions(self.now).await?;
+        self.left_over = pending.into_iter().map(|action| action.idempotency_key).collect();
+        self.apply(|_, adapter| adapter == Adapter::Control).await?;
+        Ok(())
     }
 
     /// Carries out what is pending, but for what this run has tried already, and notes each result in the journal.
     ///
     /// # Errors
-    /// Only where the journal itself cannot be read or written; a failed action is a result.
+    /// As [`Applier::resume`].
     pub async fn apply_pending(&mut self) -> Result<Vec<Applied>, ControlError> {
-        self.apply(|_| true).await
+        self.apply(|_, _| true).await
     }
 
     /// The same for the mails alone.
     ///
     /// # Errors
-    /// As [`Applier::apply_pending`].
+    /// As [`Applier::resume`].
     pub async fn apply_mail(&mut self) -> Result<Vec<Applied>, ControlError> {
-        self.apply(|action| action.kind == MAIL).await
+        self.apply(|action, _| action.kind == MAIL).await
+    }
+
+    /// What earlier runs had left and this one has done, as sentences.
+    pub fn resumed(&self) -> &[String] {
+        &self.resumed
     }
 
     /// What this run has not done, each with the reason, as sentences.
@@ -115,107 +179,117 @@ impl<'a> Applier<'a> {
         self.left.iter().filter_map(|left| told(&left.action)).collect()
     }
 
-    async fn apply(&mut self, wanted: impl Fn(&PendingAction) -> bool) -> Result<Vec<Applied>, ControlError> {
+    async fn apply(&mut self, wanted: impl Fn(&PendingAction, Adapter) -> bool) -> Result<Vec<Applied>, ControlError> {
         let mut pass = Pass::default();
         let mut applied = Vec::new();
-        for action in self.control.pending_actions(self.now).await?.into_iter().filter(wanted) {
-            let experiment = experiment_of(&action);
+        let pending = self.control.pending_actions(self.now).await?.into_iter().map(|action| {
+            let deed = Deed::of(&action);
+            let adapter = deed.as_ref().map_or(Adapter::Control, Deed::adapter);
+            (action, deed, adapter)
+        });
+        let mut pending: Vec<_> = pending.filter(|(action, _, adapter)| wanted(action, *adapter)).collect();
+        // Units on a failed arm do not wait for a registry either. The order among the others stays.
+        pending.sort_by_key(|(_, _, adapter)| *adapter != Adapter::Control);
+        for (action, deed, adapter) in pending {
+            // A unit that comes back to a closed arm must not keep its version from being archived.
+            let ordered = adapter == Adapter::Registry || deed.is_err();
+            let experiment = experiment_of(&action).filter(|_| ordered);
             if self.left.iter().any(|left| left.tried && left.action.idempotency_key == action.idempotency_key) {
                 pass.behind.extend(experiment);
                 continue;
             }
-            let deed = Deed::of(&action);
             let what = deed.as_ref().map_or_else(|_| format!("carry out {}", action.kind), Deed::told);
-            let adapter = deed.as_ref().map_or(Adapter::Control, Deed::adapter);
             let skipped = pass.skips(adapter, experiment);
             let error = match skipped {
                 Some(why) => {
                     tracing::info!(action = %action.idempotency_key, "did not {what}: {why}");
                     Some(why.to_owned())
                 }
-                None => self.attempt(&action, deed, &what, &mut pass).await?,
+                None => self.attempt(&action, deed, (&what, experiment), &mut pass).await?,
             };
             let outcome = Applied { idempotency_key: action.idempotency_key, decision: action.decision, what, error };
             self.left.retain(|left| left.action.idempotency_key != outcome.idempotency_key);
             if outcome.error.is_some() {
                 self.left.push(Left { action: outcome.clone(), tried: skipped.is_none() });
+            } else if self.left_over.contains(&outcome.idempotency_key) {
+                self.resumed.push(outcome.what.clone());
             }
             applied.push(outcome);
         }
+        self.registry_is_away = pass.away.contains(&Adapter::Registry);
         Ok(applied)
     }
 
-    /// Tries one action and notes the result in the journal. Answers why it is not done, if it is not.
+    /// Tries one action and notes the result in the journal. Answers why it is not done, if it is not; then the later
+    /// registry steps of `experiment` wait.
     async fn attempt(
         &self,
         action: &PendingAction,
         deed: Result<Deed, ActionError>,
-        what: &str,
+        (what, experiment): (&str, Option<ExperimentId>),
         pass: &mut Pass,
     ) -> Result<Option<String>, ControlError> {
         let key = &action.idempotency_key;
+        // Until its fate is noted: a mail that is out and not noted would go out again.
+        let _on_its_way = match &deed {
+            Ok(Deed::Mail(_)) => Some(self.sending.lock().await),
+            _ => None,
+        };
+        let mut tries = 0;
         let result = match deed {
-            Ok(deed) => self.carry_out(key, deed).await,
+            Ok(deed) => {
+                let attempt = || {
+                    tries += 1;
+                    self.carry_out(action, &deed)
+                };
+                let retried = attempt.retry(a_moment()).sleep(tokio::time::sleep);
+                retried.when(ActionError::is_worth_a_moment).notify(tell_wait).await
+            }
             Err(unknown) => Err(unknown),
         };
-        let Err(error) = result else {
-            tracing::info!(action = %key, "{what}");
-            self.control.action_done(key, self.now).await?;
-            return Ok(None);
+        let tries = tries.max(1);
+        let (told, for_good, error) = match result {
+            Ok(End::Done) => {
+                tracing::info!(action = %key, "{what}");
+                patiently(|| self.control.action_done(key, tries, self.now)).await?;
+                return Ok(None);
+            }
+            Ok(End::LeftAlone(told)) => {
+                patiently(|| self.control.action_failed(key, &told, true, tries, self.now)).await?;
+                // Told as an incident; nothing is left to be tried.
+                return Ok(None);
+            }
+            Ok(End::Again(told)) => (told, false, None),
+            Err(error) => (chain(&error), error.is_for_good(), Some(error)),
         };
-        let told = chain(&error);
-        let for_good = error.is_for_good();
         let again = if for_good { "given up" } else { "tried again by the next run" };
-        tracing::warn!(action = %key, attempts = action.attempts + 1, "could not {what}: {told} ({again})");
-        self.control.action_failed(key, &told, for_good, self.now).await?;
-        pass.away.extend(error.outage());
+        let attempts = action.attempts + i64::from(tries);
+        tracing::warn!(action = %key, attempts, "could not {what}: {told} ({again})");
+        patiently(|| self.control.action_failed(key, &told, for_good, tries, self.now)).await?;
+        pass.away.extend(error.as_ref().and_then(ActionError::outage));
         // What is given up holds nobody up.
-        pass.behind.extend(experiment_of(action).filter(|_| !for_good));
-        Ok(Some(if for_good { format!("given up: {told}") } else { told }))
+        pass.behind.extend(experiment.filter(|_| !for_good));
+        let before = if action.attempts > 0 { format!(" (attempt {attempts})") } else { String::new() };
+        Ok(Some(if for_good { format!("given up: {told}") } else { format!("{told}{before}") }))
     }
 
-    async fn carry_out(&self, key: &str, deed: Deed) -> Result<(), ActionError> {
+    async fn carry_out(&self, action: &PendingAction, deed: &Deed) -> Result<End, ActionError> {
+        let (key, decision) = (action.idempotency_key.as_str(), action.decision);
         match deed {
             Deed::Mail(draft) => {
                 let mailer = self.mailer.ok_or(ActionError::NoMailer)?;
-                mailer.send(&Mail::from(draft)).await?;
-                Ok(())
+                mailer.send(&Mail::from(draft.clone())).await?;
+                Ok(End::Done)
             }
-            Deed::Step(payload) => self.step(key, payload).await,
-        }
-    }
-
-    async fn step(&self, key: &str, payload: StepPayload) -> Result<(), ActionError> {
-        let StepPayload { experiment, unit_type, step } = payload;
-        match step {
-            Step::MoveAssignments { from, to, .. } => {
-                let moved = self.control.move_assignments(key, experiment, from, to, self.now).await?;
-                tracing::info!(moved, "units moved");
-            }
-            Step::LogEvent { event_type, variant, payload } => {
-                let about = (experiment, unit_type.as_str(), variant);
-                self.control.log_event(key, about, &event_type, &payload, self.now).await?;
-            }
-            Step::SetTag { version, key, value } => self.registry.set_tag(&version, &key, &value).await?,
-            Step::ArchiveOtherProduction { keep } => {
-                for version in self.registry.versions_tagged(&keep.model, "stage", "production").await? {
-                    if version != keep {
-                        self.registry.set_tag(&version, "stage", "archived").await?;
-                    }
+            Deed::Step(payload) => StepRun { applier: self, key, decision }.carry_out(payload).await,
+            Deed::Undo(payload) => {
+                for decision in self.control.find_decisions(&payload.decision.to_string()).await? {
+                    let units = self.control.undo_moves(&decision, self.now).await?;
+                    tracing::info!(action = key, units, "units moved back");
                 }
+                Ok(End::Done)
             }
-            Step::SetAlias { alias, version } => self.registry.set_alias(&version, &alias).await?,
-            Step::ReleaseAlias { alias, version } => {
-                if self.registry.alias(&version.model, &alias).await?.as_ref() == Some(&version) {
-                    self.registry.delete_alias(&version.model, &alias).await?;
-                }
-            }
-            Step::SetPolicyVersionStatus { id, status } => self.control.set_policy_version_status(id, &status).await?,
-            Step::SetPromptVersionStatus { id, status } => self.control.set_prompt_version_status(id, &status).await?,
-            Step::RetireVariant { variant, name } => self.control.retire_variant(variant, &name).await?,
-            Step::CompleteExperiment => self.control.complete_experiment(experiment, self.now).await?,
         }
-        Ok(())
     }
 }
 

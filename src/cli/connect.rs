@@ -12,7 +12,7 @@ use crate::config::{Config, EncryptionWord, MlflowEntry, PostgresEntry, SecretRe
 use crate::control::{ControlStore, Dialect};
 use crate::notify::{FileMailer, Mailer, SmtpMailer, SmtpSettings, Tls};
 use crate::registry::{Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, TablePrefix};
-use crate::warehouse::{Examine, LakeWarehouse, PostgresSettings, PostgresWarehouse, Warehouse};
+use crate::warehouse::{Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse};
 
 /// Everything that a night talks to.
 pub(super) struct Connections {
@@ -45,11 +45,16 @@ impl Patience {
 impl Connections {
     /// Connects to all that the configuration names.
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
-        let control = control(config).await?;
         let warehouse = warehouse(config).await?;
+        Ok(Self { warehouse, ..Self::without_warehouse(config).await? })
+    }
+
+    /// The same for what acts on stored evidence alone, and must not wait for a warehouse.
+    pub(super) async fn without_warehouse(config: &Config) -> anyhow::Result<Self> {
+        let control = control(config).await?;
         let registry = registry(config, &control, Patience::OF_A_NIGHT)?;
         let mailer = mailer(config)?;
-        Ok(Self { control, warehouse, registry, mailer })
+        Ok(Self { control, warehouse: Box::new(NoWarehouse), registry, mailer })
     }
 }
 

@@ -1,18 +1,31 @@
 //! The command line: arguments, connections, output, exit codes.
 
+mod acts;
 mod address;
 mod analyze;
 mod check;
 mod connect;
 mod demo;
+mod explain;
+mod history;
 mod migrate;
+mod named;
 mod night;
 mod output;
+mod remake;
+mod replay;
+mod schema;
 mod serve;
+mod shown;
 mod simulate;
+mod status;
+mod stop;
+mod undo;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -98,10 +111,34 @@ enum Command {
     ///
     /// Repeated for the same day and the same data, it changes nothing and sends nothing. Example: rampkeeper run
     Run,
+    /// Let a candidate go on that waits for an approval.
+    ///
+    /// Example: rampkeeper approve 3f6c2a1b --by ana --reason discussed
+    Approve(acts::AnswerArguments),
+    /// Keep a candidate where it is that waits for an approval.
+    ///
+    /// Example: rampkeeper reject 3f6c2a1b --by ana --reason later
+    Reject(acts::AnswerArguments),
+    /// Stop ramps and promotions of a candidate, an experiment or everything. Proven harm is still rolled back.
+    ///
+    /// Example: rampkeeper hold checkout_ranker_exp --until 2026-04-02 --by ana --reason audit
+    Hold(acts::HoldArguments),
+    /// Lift what `hold` stopped.
+    ///
+    /// Example: rampkeeper resume checkout_ranker_exp --by ana --reason done
+    Resume(acts::ResumeArguments),
+    /// Take a candidate off now, on the evidence that is stored; the arm stays closed.
+    ///
+    /// Example: rampkeeper rollback checkout_ranker_exp/ranker_v7 --by ana --reason complaints
+    Rollback(acts::RollbackArguments),
     /// Run the night on the schedule of the configuration until stopped.
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
     Serve,
+    /// Take the units that a decision moved back to the arms that they came from.
+    ///
+    /// Units that were moved or assigned anew since stay where they are, and are counted. Repeated, it changes nothing.
+    UndoMoves(undo::UndoArguments),
     /// Measure a policy's error rates and power: run made-up experiments through the code that decides real ones.
     Simulate(simulate::SimulateArguments),
     /// Check everything that a night relies on, say how to mend what is wrong, and change nothing.
@@ -110,6 +147,18 @@ enum Command {
     Check(check::CheckArguments),
     /// Judge a CSV or Parquet file of your own: lifts, intervals, evidence and verdicts.
     Analyze(analyze::AnalyzeArguments),
+    /// Show where every candidate stands, what it waits for, and what is in force; change nothing.
+    Status(status::StatusArguments),
+    /// Show what happened to an experiment, night by night.
+    History(history::HistoryArguments),
+    /// Explain a decision: every input, bound and reason; with --flip, what would have changed it.
+    Explain(explain::ExplainArguments),
+    /// Make a stored night again from its stored moments; it must give the stored decisions.
+    Replay(replay::ReplayArguments),
+    /// Check the ledger: the chain of hashes, and every decision made again.
+    Verify(verify::VerifyArguments),
+    /// Write the JSON Schema of the configuration files.
+    Schema(schema::SchemaArguments),
     /// Write a completion script for a shell.
     ///
     /// Example: rampkeeper completions bash > /etc/bash_completion.d/rampkeeper
@@ -121,13 +170,17 @@ enum Command {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done, holds and rollbacks included
-  1   the run failed as a whole; run it again, it goes on where it stopped
+  1   the run failed as a whole, or was stopped; run it again, it goes on where it stopped
   2   changes are pending (plan --detailed-exitcode only)
-  3   at least one experiment could not be evaluated or applied, tonight or when this night was decided before
+  3   at least one experiment could not be evaluated or applied, tonight or when this night was decided before,
+      or something is not as it was decided; replay and verify: what is stored is not whole, or comes out otherwise
   4   decided and applied, but a follow-up (registry, mail, page) is still to be done
   64  usage
   75  another run holds the lease
   78  the configuration is invalid";
+
+/// How long the end of the process waits for what is still at work.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,13 +222,13 @@ pub fn main() -> ExitCode {
         }
     };
     let format = arguments.global.log_format;
-    let exit = match runtime.block_on(carry_out(arguments)) {
+    let ended = runtime.block_on(carry_out(arguments));
+    // A file of the lake that is still being read must not hold up the end.
+    runtime.shutdown_timeout(END_WITHIN);
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => tell(&error, format).into(),
-    };
-    // What somebody gave up waiting for, such as a folder that hangs, must not be waited for here.
-    runtime.shutdown_background();
-    exit
+    }
 }
 
 async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -185,10 +238,22 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Migrate => migrate::migrate(&global).await,
         Command::Plan { detailed_exitcode } => night::plan(&global, detailed_exitcode).await,
         Command::Run => night::run(&global).await,
+        Command::Approve(arguments) => acts::answer(&global, &arguments, true).await,
+        Command::Reject(arguments) => acts::answer(&global, &arguments, false).await,
+        Command::Hold(arguments) => acts::hold(&global, &arguments).await,
+        Command::Resume(arguments) => acts::resume(&global, &arguments).await,
+        Command::Rollback(arguments) => acts::rollback(&global, &arguments).await,
         Command::Serve => serve::serve(&global).await,
+        Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
         Command::Check(arguments) => check::check(&global, &arguments).await,
         Command::Analyze(arguments) => analyze::run(arguments, global.output).await,
+        Command::Status(arguments) => status::status(&arguments, &global).await,
+        Command::History(arguments) => history::history(&arguments, &global).await,
+        Command::Explain(arguments) => explain::explain(&arguments, &global).await,
+        Command::Replay(arguments) => replay::replay(&arguments, &global).await,
+        Command::Verify(arguments) => verify::verify(&arguments, &global).await,
+        Command::Schema(arguments) => schema::schema(&arguments, global.output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -236,6 +301,9 @@ fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
             told.push(cause);
         }
     }
+    // A cause may repeat what stands in a table.
+    let told: Vec<String> =
+        told.iter().map(|told| told.lines().map(shown::plain).collect::<Vec<_>>().join("\n")).collect();
     match format {
         LogFormat::Text => eprintln!("error: {}", told.join("\n  because: ")),
         LogFormat::Json => tracing::error!("{}", told.join(": ")),

@@ -1,9 +1,11 @@
 //! `plan` and `run`.
 
+use anyhow::Context;
 use jiff::Timestamp;
 
 use super::connect::Connections;
-use super::{Exit, Global, OutputFormat, as_of, now, output};
+use super::stop::StopSignal;
+use super::{Exit, Global, OutputFormat, as_of, now, output, shown};
 use crate::config::{self, Config};
 use crate::night::Night;
 use crate::report::NightReport;
@@ -27,7 +29,8 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
     let config = config::load(&global.config)?;
     let connections = Connections::open(&config).await?;
     let now = now(global);
-    let report = night(&config, &connections, global, now).run().await?;
+    let stop = StopSignal::listen().context("could not listen for SIGTERM")?;
+    let report = night(&config, &connections, global, now).run_until(stop.wait()).await?;
     show(&report, global.output)?;
     Ok(exit_of(&report))
 }
@@ -52,15 +55,15 @@ pub(super) fn night<'a>(
 }
 
 /// Names this process for the lease: host and process, as far as they are known.
-fn holder() -> String {
+pub(super) fn holder() -> String {
     let host = std::env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
     let host = host.map_or_else(|| "unknown".to_owned(), |host| host.trim().to_owned());
     format!("{host}/{}/{}", std::process::id(), uuid::Uuid::new_v4())
 }
 
-fn show(report: &NightReport, format: OutputFormat) -> anyhow::Result<()> {
+pub(super) fn show(report: &NightReport, format: OutputFormat) -> anyhow::Result<()> {
     match format {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(report)?),
+        OutputFormat::Json => shown::json(report)?,
         OutputFormat::Text => print!("{}", output::night(report)),
     }
     Ok(())

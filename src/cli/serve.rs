@@ -6,7 +6,7 @@ use super::connect::Connections;
 use super::night::{exit_of, night};
 use super::{Exit, Global, now};
 use crate::config;
-use crate::schedule;
+use crate::schedule::{self, BreakOff};
 
 /// Runs the night whenever the schedule says so. The configuration is read and the servers are connected anew each
 /// time, so that a mended file or a moved server needs no restart.
@@ -19,10 +19,10 @@ pub(super) async fn serve(global: &Global) -> anyhow::Result<Exit> {
         ));
     };
     let global = global.clone();
-    schedule::run(&entry.cron, entry.timezone.as_deref().unwrap_or("UTC"), move || {
+    schedule::run(&entry.cron, entry.timezone.as_deref().unwrap_or("UTC"), move |break_off| {
         let global = global.clone();
         async move {
-            match one_night(&global).await {
+            match one_night(&global, break_off).await {
                 Ok(exit) => tracing::info!(exit = exit as u8, "the night is over"),
                 Err(error) => tracing::error!("the night failed: {error:#}"),
             }
@@ -32,9 +32,12 @@ pub(super) async fn serve(global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn one_night(global: &Global) -> anyhow::Result<Exit> {
+async fn one_night(global: &Global, break_off: BreakOff) -> anyhow::Result<Exit> {
     let config = config::load(&global.config)?;
-    let connections = Connections::open(&config).await?;
-    let report = night(&config, &connections, global, now(global)).run().await?;
+    let connections = tokio::select! {
+        connections = Connections::open(&config) => connections?,
+        () = break_off.clone().wait() => return Err(anyhow!("stopped before every server was connected")),
+    };
+    let report = night(&config, &connections, global, now(global)).run_until(break_off.wait()).await?;
     Ok(exit_of(&report))
 }

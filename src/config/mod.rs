@@ -7,6 +7,7 @@ mod document;
 mod fault;
 mod metrics;
 mod promotion;
+mod schema;
 mod secret;
 mod settings;
 
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use fault::{ConfigError, Fault};
 pub use promotion::Policies;
+pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
 

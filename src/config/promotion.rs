@@ -58,3 +58,6 @@ pub(super) fn resolve(
     let kill_switch = file.kill_switch;
     if faults.is_empty() { Ok(Policies { default, by_experiment, kill_switch }) } else { Err(faults) }
 }
+
+#[cfg(test)]
+mod tests;

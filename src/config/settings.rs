@@ -189,6 +189,9 @@ pub struct EvidenceEntry {
     /// The share of units seen in two arms above which nothing is ramped or promoted; 0.001 unless told.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_multiple_exposure: Option<f64>,
+    /// How many of the latest days are counted again every night, to find data that were restated; 3 unless told.
+    #[schemars(range(max = 60))]
+    pub restatement_days: Option<u32>,
     /// Days of events that a person has looked at and accepts as they are, although they look incomplete.
     #[schemars(schema_with = "dates")]
     pub accept_days: Vec<Date>,

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::ControlStore;
 use super::error::{ControlError, while_doing};
 use super::rows::{Reader, text_of};
-use super::statement;
+use super::statement::{self, Statement};
 use crate::domain::ExperimentId;
 use crate::evidence::{Cohort, Day, MetricSet};
 
@@ -74,7 +76,7 @@ impl ControlStore {
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing(format!("load the cohorts of experiment {experiment}")))?;
-        rows.iter().map(cohort).collect()
+        latest(&rows)
     }
 
     /// Keeps newly closed cohorts and how far they reach, together. Cohorts that are kept already stay as they are.
@@ -89,19 +91,8 @@ impl ControlStore {
         let doing = || while_doing(format!("keep the cohorts of experiment {experiment}"));
         let mut transaction = self.begin().await?;
         for cohort in cohorts {
-            sqlx::query(statement::SAVE_COHORT.sql(self.dialect))
-                .bind(experiment.to_string())
-                .bind(set.digest.as_str())
-                .bind(cohort.date.to_string())
-                .bind(cohort.epoch)
-                .bind(cohort.variant.to_string())
-                .bind(json!(cohort.moments).to_string())
-                .bind(json!(cohort.health).to_string())
-                .bind(cohort.checksum())
-                .bind(text_of(now))
-                .execute(&mut *transaction)
-                .await
-                .map_err(doing())?;
+            let insert = self.cohort_query(&statement::SAVE_COHORT, experiment, set, cohort, now);
+            insert.bind(0i64).execute(&mut *transaction).await.map_err(doing())?;
         }
         sqlx::query(statement::SAVE_PROGRESS.sql(self.dialect))
             .bind(experiment.to_string())
@@ -112,9 +103,73 @@ impl ControlStore {
             .map_err(doing())?;
         transaction.commit().await.map_err(doing())
     }
+
+    /// Keeps restated cohorts as further revisions; those that were decided from stay beside them.
+    pub async fn restate_cohorts(
+        &self,
+        experiment: ExperimentId,
+        set: &MetricSet,
+        cohorts: &[Cohort],
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        let doing = || while_doing(format!("keep the restated cohorts of experiment {experiment}"));
+        let mut transaction = self.begin().await?;
+        for cohort in cohorts {
+            let insert = self.cohort_query(&statement::RESTATE_COHORT, experiment, set, cohort, now);
+            insert.execute(&mut *transaction).await.map_err(doing())?;
+        }
+        transaction.commit().await.map_err(doing())
+    }
+
+    /// Notes what a complete day holds now.
+    pub async fn restate_day(&self, day: &Day) -> Result<(), ControlError> {
+        sqlx::query(statement::RESTATE_DAY.sql(self.dialect))
+            .bind(day.date.to_string())
+            .bind(i64::try_from(day.rows).unwrap_or(i64::MAX))
+            .bind(day.latest_event_at.map(text_of))
+            .execute(&self.pool)
+            .await
+            .map_err(while_doing(format!("note that the day partition {} was restated", day.date)))?;
+        Ok(())
+    }
+
+    fn cohort_query(
+        &self,
+        statement: &'static Statement,
+        experiment: ExperimentId,
+        set: &MetricSet,
+        cohort: &Cohort,
+        now: Timestamp,
+    ) -> Query<'static, Any, AnyArguments> {
+        sqlx::query(statement.sql(self.dialect))
+            .bind(experiment.to_string())
+            .bind(set.digest.clone())
+            .bind(cohort.date.to_string())
+            .bind(cohort.epoch)
+            .bind(cohort.variant.to_string())
+            .bind(json!(cohort.moments).to_string())
+            .bind(json!(cohort.health).to_string())
+            .bind(cohort.checksum())
+            .bind(text_of(now))
+    }
 }
 
-pub(super) fn cohort(row: &AnyRow) -> Result<Cohort, ControlError> {
+/// Of each cohort the last revision; rows come in the order of revisions.
+pub(super) fn latest(rows: &[AnyRow]) -> Result<Vec<Cohort>, ControlError> {
+    let mut cohorts: Vec<Cohort> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let cohort = cohort(row)?;
+        match cohorts.last_mut() {
+            Some(last) if (last.date, last.epoch, last.variant) == (cohort.date, cohort.epoch, cohort.variant) => {
+                *last = cohort;
+            }
+            _ => cohorts.push(cohort),
+        }
+    }
+    Ok(cohorts)
+}
+
+fn cohort(row: &AnyRow) -> Result<Cohort, ControlError> {
     let reader = Reader::new("rampkeeper.cohorts", "cohort_date", row)?;
     Ok(Cohort {
         date: reader.parse("cohort_date")?,

@@ -118,8 +118,8 @@ impl ControlStore {
     }
 
     /// The follow-ups that are due by `now` and not done, or were given up.
-    pub async fn open_actions(&self, now: Timestamp) -> Result<Vec<OpenActions>, ControlError> {
-        let rows = sqlx::query(statement::OPEN_ACTIONS.sql(self.dialect))
+    pub async fn due_actions(&self, now: Timestamp) -> Result<Vec<OpenActions>, ControlError> {
+        let rows = sqlx::query(statement::DUE_ACTIONS.sql(self.dialect))
             .bind(text_of(now))
             .fetch_all(&self.pool)
             .await

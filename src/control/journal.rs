@@ -12,6 +12,7 @@ use super::error::{ControlError, while_doing};
 use super::record::NewAction;
 use super::rows::{Reader, text_of};
 use super::statement;
+use crate::domain::ExperimentId;
 
 /// A follow-up that is still to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +40,7 @@ pub struct StoredReport {
     pub report: Value,
 }
 
-fn stored_report(row: &AnyRow) -> Result<StoredReport, ControlError> {
+pub(super) fn stored_report(row: &AnyRow) -> Result<StoredReport, ControlError> {
     let reader = Reader::new("rampkeeper.night_reports", "run_id", row)?;
     Ok(StoredReport { as_of: reader.parse("as_of")?, run: reader.parse("run_id")?, report: reader.json("report")? })
 }
@@ -60,14 +61,14 @@ impl ControlStore {
 
     /// Notes how a night ended.
     pub async fn finish_run(&self, id: Uuid, summary: &Value, now: Timestamp) -> Result<(), ControlError> {
-        sqlx::query(statement::FINISH_RUN.sql(self.dialect))
+        let touched = sqlx::query(statement::FINISH_RUN.sql(self.dialect))
             .bind(id.to_string())
             .bind(text_of(now))
             .bind(summary.to_string())
             .execute(&self.pool)
             .await
             .map_err(while_doing("note the end of the run"))?;
-        Ok(())
+        if touched.rows_affected() == 1 { Ok(()) } else { Err(ControlError::Gone { what: format!("run {id}") }) }
     }
 
     /// What readers are still to be told: experiments' reports, by the night and the run that made them.
@@ -89,10 +90,32 @@ impl ControlStore {
         rows.iter().map(stored_report).collect()
     }
 
-    /// Journals the mails of a night and notes that its reports are told, together.
-    pub async fn tell(&self, run: Uuid, as_of: Date, mails: &[NewAction], now: Timestamp) -> Result<(), ControlError> {
+    /// Whether a report about the experiment was ever committed for that night.
+    pub async fn has_report(&self, experiment: ExperimentId, as_of: Date) -> Result<bool, ControlError> {
+        let doing = || while_doing(format!("look for a report of {as_of} about experiment {experiment}"));
+        let row = sqlx::query(statement::HAS_REPORT.sql(self.dialect))
+            .bind(experiment.to_string())
+            .bind(as_of.to_string())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(doing())?;
+        let found: i64 = row.try_get("found").map_err(doing())?;
+        Ok(found > 0)
+    }
+
+    /// Journals the mails of a night and notes that its reports and these incidents are told, together.
+    pub async fn tell(
+        &self,
+        run: Uuid,
+        as_of: Date,
+        mails: &[NewAction],
+        incidents: &[Uuid],
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
         let mut transaction = self.begin().await?;
         self.write_actions(&mut transaction, run, mails, now).await?;
+        self.write_told(&mut transaction, incidents, now).await?;
+        // None at all where everything failed: what failed left no report here.
         sqlx::query(statement::MARK_TOLD.sql(self.dialect))
             .bind(as_of.to_string())
             .execute(&mut *transaction)
@@ -134,33 +157,46 @@ impl ControlStore {
         Ok(actions)
     }
 
-    /// Notes that a follow-up is done.
-    pub async fn action_done(&self, key: &str, now: Timestamp) -> Result<(), ControlError> {
-        sqlx::query(statement::ACTION_DONE.sql(self.dialect))
+    /// Notes that a follow-up is done, after so many attempts.
+    ///
+    /// # Errors
+    /// [`ControlError::Overtaken`] if somebody else has dealt with it.
+    pub async fn action_done(&self, key: &str, attempts: u32, now: Timestamp) -> Result<(), ControlError> {
+        let touched = sqlx::query(statement::ACTION_DONE.sql(self.dialect))
             .bind(key)
             .bind(text_of(now))
+            .bind(i64::from(attempts))
             .execute(&self.pool)
             .await
             .map_err(while_doing(format!("note that action {key} is done")))?;
-        Ok(())
+        still_ours(touched.rows_affected(), key)
     }
 
-    /// Notes that a follow-up failed; `for_good` if trying again cannot help.
+    /// Notes that a follow-up failed, after so many attempts; `for_good` if trying again cannot help.
+    ///
+    /// # Errors
+    /// [`ControlError::Overtaken`] if somebody else has dealt with it.
     pub async fn action_failed(
         &self,
         key: &str,
         error: &str,
         for_good: bool,
+        attempts: u32,
         now: Timestamp,
     ) -> Result<(), ControlError> {
-        sqlx::query(statement::ACTION_FAILED.sql(self.dialect))
+        let touched = sqlx::query(statement::ACTION_FAILED.sql(self.dialect))
             .bind(key)
             .bind(text_of(now))
             .bind(error)
             .bind(if for_good { "failed" } else { "pending" })
+            .bind(i64::from(attempts))
             .execute(&self.pool)
             .await
             .map_err(while_doing(format!("note that action {key} failed")))?;
-        Ok(())
+        still_ours(touched.rows_affected(), key)
     }
+}
+
+fn still_ours(touched: u64, key: &str) -> Result<(), ControlError> {
+    if touched == 1 { Ok(()) } else { Err(ControlError::Overtaken { key: key.to_owned() }) }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::ControlStore;
 use super::error::{ControlError, while_doing};
+use super::record::Link;
 use super::rows::{Reader, text_of};
 use super::snapshot::epoch;
 use super::statement;
@@ -35,6 +36,8 @@ pub struct StoredDecision {
     pub as_of: Date,
     /// How often that night was decided before.
     pub revision: i64,
+    /// The outcome's word, which stands beside the decision for whoever reads the table.
+    pub outcome: String,
     /// The decision.
     pub decision: Decision,
     /// What the evidence showed.
@@ -64,6 +67,31 @@ pub struct Wanted<'a> {
     pub as_of: Option<Date>,
     /// Those after a place in the chain.
     pub after: i64,
+}
+
+impl StoredDecision {
+    /// What its hash is taken over, as it is stored.
+    pub fn link(&self) -> Link<'_> {
+        let [decision, assessment, basis] = &self.texts;
+        Link {
+            previous: &self.previous_hash,
+            position: self.position,
+            id: self.id,
+            run: self.run,
+            experiment: self.experiment,
+            candidate: self.candidate,
+            as_of: self.as_of,
+            revision: self.revision,
+            inputs_digest: &self.inputs_digest,
+            decided_at: self.decided_at,
+            texts: [decision, assessment, basis],
+        }
+    }
+
+    /// The candidate's name at the time, as far as it is known.
+    pub fn name(&self) -> &str {
+        self.basis.as_ref().map_or(self.candidate_name.as_str(), |basis| basis.name.as_str())
+    }
 }
 
 impl ControlStore {
@@ -125,11 +153,11 @@ impl ControlStore {
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing(format!("load the cohorts of experiment {experiment} as of {at}")))?;
-        rows.iter().map(super::collected::cohort).collect()
+        super::collected::latest(&rows)
     }
 }
 
-fn stored(row: &AnyRow) -> Result<StoredDecision, ControlError> {
+pub(super) fn stored(row: &AnyRow) -> Result<StoredDecision, ControlError> {
     let reader = Reader::new("rampkeeper.decisions", "id", row)?;
     let basis: Option<String> = reader.get("basis")?;
     Ok(StoredDecision {
@@ -142,6 +170,7 @@ fn stored(row: &AnyRow) -> Result<StoredDecision, ControlError> {
         candidate_name: reader.get("candidate")?,
         as_of: reader.parse("as_of")?,
         revision: reader.get("revision")?,
+        outcome: reader.get("outcome")?,
         decision: reader.json("decision")?,
         assessment: reader.json("assessment")?,
         basis: if basis.is_some() { Some(reader.json("basis")?) } else { None },

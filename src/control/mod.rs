@@ -6,16 +6,20 @@
 mod acts;
 mod collected;
 mod error;
+mod incidents;
 mod inspect;
 mod journal;
 mod lease;
 mod ledger;
+mod moves;
+mod overview;
 mod record;
 mod rows;
 mod rules;
 mod snapshot;
 mod statement;
 mod steps;
+mod undo;
 
 use std::time::Duration;
 
@@ -26,14 +30,18 @@ use sqlx::{AnyPool, Connection, Executor};
 
 pub use collected::Progress;
 pub use error::ControlError;
+pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
 pub use inspect::{Migration, MigrationState, OpenActions};
 pub use journal::{PendingAction, StoredReport};
 pub use lease::Lease;
 pub use ledger::{StoredDecision, Wanted};
+pub use overview::{LeaseHolder, OpenAction, RunRecord, VariantShare};
 pub use record::{Link, NewAction, NewDecision, NightRecord, RecordedDecision};
 pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
+pub use steps::Change;
+pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);

@@ -1,5 +1,6 @@
 //! The rules that experiments were judged by, and how they changed on the way.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 use sqlx::{Any, Transaction};
@@ -31,6 +32,10 @@ pub struct StoredAmendment {
     pub changes: Vec<String>,
     /// Whether the evidence began anew.
     pub restarts: bool,
+    /// When it was noticed.
+    pub noted_at: Timestamp,
+    /// The first day whose units count since, where the evidence began anew now or before.
+    pub evidence_from: Option<Date>,
 }
 
 impl ControlStore {
@@ -57,6 +62,8 @@ impl ControlStore {
                 as_of: reader.parse("as_of")?,
                 changes: reader.json("changes")?,
                 restarts: reader.get::<i64>("restarts")? != 0,
+                noted_at: reader.parse("noted_at")?,
+                evidence_from: reader.parse_optional("evidence_from")?,
             })
         };
         rows.iter().map(read).collect()

@@ -221,6 +221,7 @@ fn variant(reader: &Reader<'_>) -> Result<Variant, ControlError> {
     })
 }
 
+/// An epoch's row.
 pub(super) fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError> {
     let reader = Reader::new("rampkeeper.allocation_epochs", "experiment_id", row)?;
     let moved: i64 = reader.get("moved_units")?;

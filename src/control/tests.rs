@@ -291,16 +291,62 @@ async fn one_holder_at_a_time_and_a_dead_one_makes_room() {
 #[tokio::test]
 async fn a_row_that_was_deleted_leaves_nothing_to_do() {
     let store = Store::new().await;
-    let nobody = Uuid::from_u128(99);
-    let told = store.control.set_policy_version_status(nobody, "archived").await.unwrap_err();
+    let (control, nobody) = (&store.control, Uuid::from_u128(99));
+    let active = ["active".to_owned()];
+    let told = control.set_policy_version_status(nobody, "archived", &active).await.unwrap_err();
     assert!(matches!(told, ControlError::Gone { .. }));
     assert_eq!(told.to_string(), format!("policy version {nobody} is not there any more; nothing is left to do"));
-    assert!(matches!(
-        store.control.set_prompt_version_status(nobody, "archived").await,
-        Err(ControlError::Gone { .. })
-    ));
-    assert!(matches!(store.control.retire_variant(VariantId(nobody), "x").await, Err(ControlError::Gone { .. })));
-    store.control.retire_variant(variant(CANDIDATE), "t_retired").await.unwrap();
+    let told = control.set_prompt_version_status(nobody, "archived", &active).await.unwrap_err();
+    assert!(matches!(told, ControlError::Gone { .. }));
+    let told = control.retire_variant(VariantId(nobody), "t", "x").await.unwrap_err();
+    assert!(matches!(told, ControlError::Gone { .. }));
+    let told = control.complete_experiment(ExperimentId(nobody), now()).await.unwrap_err();
+    assert!(matches!(told, ControlError::Gone { .. }));
+    // Units have nowhere to go, so they stay.
+    let told = control.move_assignments("key", experiment(), variant(CONTROL), VariantId(nobody), now()).await;
+    assert!(matches!(told, Err(ControlError::Gone { .. })));
+}
+
+#[tokio::test]
+async fn a_value_that_somebody_else_has_set_is_left_alone() {
+    let store = Store::new().await;
+    let (control, id) = (&store.control, Uuid::from_u128(50));
+    store
+        .execute(&format!(
+            "INSERT INTO exp_policies (id, name) VALUES ('p', 'p');
+             INSERT INTO exp_policy_versions (id, policy_id, version, mlflow_model_name, mlflow_model_version)
+             VALUES ('{id}', 'p', 1, 'm', '1');"
+        ))
+        .await;
+    let active = ["active".to_owned()];
+    assert_eq!(control.set_policy_version_status(id, "deprecated", &active).await.unwrap(), Change::Made);
+    assert_eq!(control.set_policy_version_status(id, "deprecated", &active).await.unwrap(), Change::AlreadyThere);
+    store.execute("UPDATE exp_policy_versions SET status = 'archived'").await;
+    let left = control.set_policy_version_status(id, "deprecated", &active).await.unwrap();
+    assert_eq!(left, Change::Other("archived".into()));
+    assert_eq!(control.retire_variant(variant(CANDIDATE), "t", "t_retired").await.unwrap(), Change::Made);
+    assert_eq!(control.retire_variant(variant(CANDIDATE), "t", "t_retired").await.unwrap(), Change::AlreadyThere);
+    let left = control.retire_variant(variant(CONTROL), "baseline", "t_retired_too").await.unwrap();
+    assert_eq!(left, Change::Other("control".into()));
+    store.execute("UPDATE exp_experiments SET status = 'paused'").await;
+    assert_eq!(control.complete_experiment(experiment(), now()).await.unwrap(), Change::Other("paused".into()));
+    store.execute("UPDATE exp_experiments SET status = 'active'").await;
+    assert_eq!(control.complete_experiment(experiment(), now()).await.unwrap(), Change::Made);
+    assert_eq!(control.complete_experiment(experiment(), now()).await.unwrap(), Change::AlreadyThere);
+}
+
+#[tokio::test]
+async fn an_action_is_dealt_with_once() {
+    let store = Store::new().await;
+    record(&store, &ramp(), 0).await.unwrap();
+    store.control.action_failed("key 0", "no", false, 4, now()).await.unwrap();
+    let pending = store.control.pending_actions(now()).await.unwrap();
+    assert_eq!(pending[0].attempts, 4);
+    store.control.action_done("key 0", 1, now()).await.unwrap();
+    let told = store.control.action_done("key 0", 1, now()).await.unwrap_err();
+    assert!(matches!(&told, ControlError::Overtaken { key } if key == "key 0"), "{told}");
+    let told = store.control.action_failed("key 0", "no", true, 1, now()).await.unwrap_err();
+    assert!(matches!(told, ControlError::Overtaken { .. }));
 }
 
 #[tokio::test]

@@ -26,6 +26,9 @@ pub struct Finding {
     pub verdict: String,
     /// Why there is no verdict, where there is none.
     pub insufficient: Option<String>,
+    /// Whether it is to be shown better than control, and the bound is only what the test is tuned to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superior: bool,
 }
 
 impl From<&Reading> for Finding {
@@ -42,34 +45,44 @@ impl From<&Reading> for Finding {
                 Verdict::Insufficient { why } => Some(why.to_string()),
                 _ => None,
             },
+            superior: false,
+        }
+    }
+}
+
+impl Finding {
+    /// The estimate with its interval: `+12.4 % [+10.2 %, +14.7 %]`.
+    pub fn measured(&self) -> String {
+        let show = |value: f64| match self.scale {
+            Scale::Lift => Percent(value).to_string(),
+            Scale::Value => Rounded(value).to_string(),
+        };
+        let mut told = self.effect.map_or("no estimate".to_owned(), show);
+        if let Some(interval) = self.interval {
+            told.push_str(&format!(" [{}, {}]", show(interval.low), show(interval.high)));
+        }
+        told
+    }
+
+    /// What it must stay clear of: `margin +10 %`, `ceiling 0.01`.
+    pub fn limit(&self) -> String {
+        match (self.bound, self.direction) {
+            _ if self.superior => "to be better than control".to_owned(),
+            (Bound::Margin(margin), Direction::Increase) => format!("margin −{} %", Rounded(100.0 * margin.get())),
+            (Bound::Margin(margin), Direction::Decrease) => format!("margin +{} %", Rounded(100.0 * margin.get())),
+            (Bound::Ceiling(limit), _) => format!("ceiling {}", Rounded(limit)),
+            (Bound::Floor(limit), _) => format!("floor {}", Rounded(limit)),
         }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value: f64| match self.scale {
-            Scale::Lift => Percent(value).to_string(),
-            Scale::Value => Rounded(value).to_string(),
-        };
-        write!(f, "{}: ", self.metric)?;
-        match self.effect {
-            Some(effect) => f.write_str(&show(effect))?,
-            None => f.write_str("no estimate")?,
+        write!(f, "{}: {}, {}", self.metric, self.measured(), self.limit())?;
+        match &self.insufficient {
+            Some(why) => write!(f, " ({why})"),
+            None => Ok(()),
         }
-        if let Some(interval) = self.interval {
-            write!(f, " [{}, {}]", show(interval.low), show(interval.high))?;
-        }
-        match (self.bound, self.direction) {
-            (Bound::Margin(margin), Direction::Increase) => write!(f, ", margin −{} %", Rounded(100.0 * margin.get()))?,
-            (Bound::Margin(margin), Direction::Decrease) => write!(f, ", margin +{} %", Rounded(100.0 * margin.get()))?,
-            (Bound::Ceiling(limit), _) => write!(f, ", ceiling {}", Rounded(limit))?,
-            (Bound::Floor(limit), _) => write!(f, ", floor {}", Rounded(limit))?,
-        }
-        if let Some(why) = &self.insufficient {
-            write!(f, " ({why})")?;
-        }
-        Ok(())
     }
 }
 
@@ -100,7 +113,7 @@ impl fmt::Display for Rounded {
         let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
         let text = format!("{value:.digits$}");
         let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        f.write_str(text)
+        f.write_str(&text.replace('-', "−"))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The gates of the way up, and the one way down. Each answers with the reasons that keep it closed.
 
+use std::collections::BTreeSet;
+
 use super::finding::Finding;
 use super::forecast::days_between;
 use super::reason::{Reason, Step};
 use super::{Look, Situation};
-use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Policy, Share};
-use crate::evidence::{Assessment, PromotionLook, Reading, Verdict};
+use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Share};
+use crate::evidence::{PromotionLook, Reading, Verdict};
 
 /// The share of values that may be something other than numbers.
 const MAX_NOT_NUMBERS: f64 = 0.001;
@@ -101,8 +103,10 @@ pub(super) fn missing_data(situation: &Situation<'_>) -> Vec<Reason> {
         Look::QueryFailed { why } => vec![Reason::QueryFailed { why: why.clone() }],
     };
     let readings = situation.assessment.guardrails.iter().chain(&situation.assessment.success);
-    let unmeasured = readings.filter(|r| r.verdict == Verdict::NoData);
-    reasons.extend(unmeasured.map(|r| Reason::NoData { metric: r.metric.clone() }));
+    let unmeasured = readings.filter(|r| r.verdict == Verdict::NoData).map(|r| &r.metric);
+    // A metric may be guardrail and success metric at once.
+    let unmeasured: BTreeSet<&String> = unmeasured.collect();
+    reasons.extend(unmeasured.into_iter().map(|metric| Reason::NoData { metric: metric.clone() }));
     reasons.extend(situation.facts.vanished.iter().map(|gone| Reason::DataVanished { vanished: gone.clone() }));
     reasons
 }
@@ -118,7 +122,8 @@ pub(super) fn time_and_units(situation: &Situation<'_>) -> Vec<Reason> {
     if stage.whole_weeks && days % 7 != 0 && days >= i64::from(stage.min_days) {
         reasons.push(Reason::NotWholeWeeks { days, stage: stage.allocation });
     }
-    let since_change = situation.facts.changed_on.map(|changed| days_between(changed, situation.facts.as_of));
+    // A change that tonight noticed is of tomorrow, seen from the day that the evidence speaks about.
+    let since_change = situation.facts.changed_on.map(|changed| days_between(changed, situation.facts.as_of).max(0));
     if let Some(days) = since_change.filter(|days| *days < i64::from(situation.policy.cooldown_days)) {
         reasons.push(Reason::CoolingDown { days, needed: situation.policy.cooldown_days });
     }
@@ -129,107 +134,16 @@ pub(super) fn time_and_units(situation: &Situation<'_>) -> Vec<Reason> {
     reasons
 }
 
-/// Full days in the stage, up to and with the as-of date.
+/// Full days in the stage, up to and with the as-of date; a stage that was entered after it has none.
 pub(super) fn days_in_stage(situation: &Situation<'_>) -> i64 {
-    days_between(situation.facts.state.entered_on, situation.facts.as_of)
-}
-
-/// A ramp is no proof but a bounded exposure: no suspicion of harm at α_warn, no estimate outside its margin that is
-/// precise enough to tell (statistics.md 3.6c), and no more harm at stake than the risk budget.
-pub(super) fn evidence_for_ramp(situation: &Situation<'_>, to: Share) -> Vec<Reason> {
-    let mut reasons = suspicion(situation.policy, situation.assessment, situation.facts.candidates);
-    let outside: Vec<&Reading> = binding(situation.policy, situation.assessment)
-        .filter(|reading| {
-            let (Some(harm), Some(se)) = (reading.estimated_harm(), reading.standard_error) else { return false };
-            match reading.bound {
-                Bound::Margin(margin) => harm > margin.get() && se < margin.get() / 2.0,
-                // Half of the ten percent that a test against a limit is tuned to.
-                Bound::Ceiling(limit) | Bound::Floor(limit) => harm > 0.0 && se < limit.abs() / 20.0,
-            }
-        })
-        .collect();
-    if !outside.is_empty() {
-        reasons.push(Reason::EstimateOutsideMargin { findings: outside.into_iter().map(Finding::from).collect() });
-    }
-    // A guardrail that could not be measured at all is no licence to expose more units.
-    let blind: Vec<Finding> = binding(situation.policy, situation.assessment)
-        .filter(|reading| reading.effect.is_none())
-        .map(Finding::from)
-        .collect();
-    if !blind.is_empty() {
-        reasons.push(Reason::NotShownSafe { findings: blind });
-    }
-    reasons.extend(risk(situation, to));
-    reasons
-}
-
-/// The harm that the next stage may bring at worst: its share × the upper bound on a guardrail's loss.
-fn risk(situation: &Situation<'_>, to: Share) -> Option<Reason> {
-    let budget = situation.policy.risk_budget?;
-    let margins = binding(situation.policy, situation.assessment).filter(|r| matches!(r.bound, Bound::Margin(_)));
-    let at_stake = margins.map(|reading| {
-        // Without an interval nothing bounds the loss.
-        let loss = reading.worst_harm().map_or(f64::INFINITY, |harm| harm.max(0.0));
-        (to.as_f64() * loss, reading)
-    });
-    let (risk, reading) = at_stake.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (risk > budget).then(|| Reason::RiskOverBudget { finding: reading.into(), to, risk, budget })
-}
-
-/// Promotion: every guardrail shown safe and the success rule satisfied, on the same night (statistics.md 3.6b), and on
-/// enough of the nights before.
-pub(super) fn evidence_for_promotion(situation: &Situation<'_>) -> Vec<Reason> {
-    let reasons = shown_for_promotion(situation.policy, situation.assessment, situation.facts.candidates);
-    match situation.policy.confirmation {
-        Some(wanted) if reasons.is_empty() && situation.facts.shown_before + 1 < wanted.nights => {
-            vec![Reason::NotConfirmed { shown: situation.facts.shown_before + 1, needed: wanted.nights, of: wanted.of }]
-        }
-        _ => reasons,
-    }
-}
-
-/// What promotion still wants of the evidence of one night.
-pub(super) fn shown_for_promotion(policy: &Policy, assessment: &Assessment, candidates: usize) -> Vec<Reason> {
-    let mut reasons = suspicion(policy, assessment, candidates);
-    match assessment.promotion_look {
-        PromotionLook::EveryNight | PromotionLook::Planned { .. } => {}
-        PromotionLook::NotYet { night, first } => reasons.push(Reason::BeforeFirstLook { night, first }),
-        PromotionLook::Over { max_nights } => reasons.push(Reason::DeadlinePassed { max_nights }),
-    }
-    let unsafe_ones: Vec<Finding> =
-        binding(policy, assessment).filter(|reading| !reading.verdict.is_safe()).map(Finding::from).collect();
-    if !unsafe_ones.is_empty() {
-        reasons.push(Reason::NotShownSafe { findings: unsafe_ones });
-    }
-    if !assessment.success_shown(policy, is_lenient(policy, assessment)) {
-        reasons.push(Reason::NotShownBetter { findings: findings(&assessment.success) });
-    }
-    reasons
-}
-
-/// Whether tonight is the last planned look and the policy then takes "no worse by the margin" for an answer. What is
-/// promoted was shown within its margins at a planned look either way, so the error rate is kept.
-fn is_lenient(policy: &Policy, assessment: &Assessment) -> bool {
-    let last = matches!(assessment.promotion_look, PromotionLook::Planned { look, of } if look == of);
-    last && policy.after_max_nights == AfterDeadline::PromoteIfNonInferior
-}
-
-/// The reason of a promotion.
-pub(super) fn promotion_shown_by(situation: &Situation<'_>, days: i64) -> Reason {
-    let (policy, assessment) = (situation.policy, situation.assessment);
-    let guardrails = binding(policy, assessment).map(Finding::from).collect();
-    if assessment.success_shown(policy, false) {
-        Reason::ShownSafe { guardrails, days }
-    } else {
-        Reason::ShownSafeAtDeadline { guardrails, success: findings(&assessment.success) }
-    }
+    days_between(situation.facts.state.entered_on, situation.facts.as_of).max(0)
 }
 
 /// The planned nights are over, and the policy takes such a candidate off.
-pub(super) fn deadline_rollback(situation: &Situation<'_>) -> Option<Vec<Reason>> {
+pub(super) fn deadline_rollback(situation: &Situation<'_>) -> Option<Reason> {
     match situation.assessment.promotion_look {
         PromotionLook::Over { max_nights } if situation.policy.after_max_nights == AfterDeadline::Rollback => {
-            Some(vec![Reason::DeadlineRollback { max_nights }])
+            Some(Reason::DeadlineRollback { max_nights })
         }
         _ => None,
     }
@@ -256,28 +170,6 @@ pub(super) fn warnings(situation: &Situation<'_>) -> Option<Reason> {
     (!findings.is_empty()).then_some(Reason::HarmToTell { findings })
 }
 
-/// The guardrails that bind: all but those that are only to be told of.
-fn binding<'a>(policy: &'a Policy, assessment: &'a Assessment) -> impl Iterator<Item = &'a Reading> {
-    assessment.guardrails.iter().filter(|reading| policy.on_harm(&reading.metric) != OnHarm::Warn)
-}
-
-/// Evidence of harm that is too much to go on with.
-fn suspicion(policy: &Policy, assessment: &Assessment, candidates: usize) -> Vec<Reason> {
-    let log_warn = (candidates.max(1) as f64 / policy.alphas.warn.get()).ln();
-    let harmed: Vec<Finding> = binding(policy, assessment).filter(|r| r.verdict.is_harm()).map(Finding::from).collect();
-    // Written so that a NaN, which is no evidence of anything, closes the gate.
-    let quiet = assessment.log_e_rollback < log_warn;
-    if quiet && harmed.is_empty() {
-        return Vec::new();
-    }
-    let worst = || {
-        let worst = binding(policy, assessment).max_by(|a, b| a.log_e_harm.total_cmp(&b.log_e_harm));
-        worst.into_iter().map(Finding::from).collect()
-    };
-    let findings = if harmed.is_empty() { worst() } else { harmed };
-    vec![Reason::HarmSuspected { findings, log_e: assessment.log_e_rollback }]
-}
-
 /// The stage that the candidate stands at. A policy may have lost stages since; the last one then stands for them.
 fn stage_of(situation: &Situation<'_>) -> usize {
     situation.facts.state.stage.min(situation.policy.stages.len().saturating_sub(1))
@@ -299,8 +191,4 @@ pub(super) fn room(situation: &Situation<'_>, to: Share) -> Option<Reason> {
     let left = situation.facts.control_share.saturating_sub(wanted);
     let fits = wanted <= situation.facts.control_share && left >= keep;
     (!fits).then_some(Reason::NoRoom { control: situation.facts.control_share, wanted, keep })
-}
-
-pub(super) fn findings(readings: &[Reading]) -> Vec<Finding> {
-    readings.iter().map(Finding::from).collect()
 }

@@ -5,16 +5,23 @@
 //!
 //! ```text
 //!   rolled back by hand › paused › harm shown (rollback) › held by hand › invalid data › stale or missing data
-//!     › no share of the units › the deadline (rollback) › freeze › minimum time and units › evidence for the next step
-//!     › room in the allocation › approval › advance
+//!     › harm shown that is not rolled back › no share of the units › the deadline (rollback) › freeze
+//!     › minimum time and units › evidence for the next step › room in the allocation › approval › advance
 //! ```
+//!
+//! A hold by hand that says so stands before harm. What rolls back, and a pause, says nothing of what stands behind it;
+//! and nobody is asked for an approval that something else would hold up.
 //!
 //! Harm is judged every night, on whatever evidence is stored; everything else only gates the way up. So anything that
 //! is unsure can lower a candidate or hold it, and never raise it.
 
+mod brief;
 mod finding;
+mod flip;
 mod forecast;
+mod gate;
 mod gates;
+mod proof;
 mod reason;
 mod siblings;
 mod words;
@@ -26,8 +33,10 @@ use crate::domain::{ExperimentStatus, Frozen, Policy, RolloutState, Share, Varia
 use crate::evidence::{Assessment, DayState, Vanished};
 
 pub use finding::Finding;
-pub(crate) use finding::{Percent, Rounded};
+pub(crate) use finding::{EValue, Percent, Rounded};
+pub use flip::{Flip, Flips, Setting, World, flips};
 pub use forecast::{Forecast, forecast};
+pub use gate::{Gate, Passage};
 pub use reason::{Reason, Step};
 pub use siblings::promote_at_most_one;
 
@@ -226,21 +235,25 @@ fn judge(situation: &Situation<'_>) -> Decision {
         closed.push(Reason::NoTraffic);
     }
     let next = gates::next_stage(situation);
-    if closed.is_empty() && next.is_none() {
+    if next.is_none()
+        && let Some(reason) = gates::deadline_rollback(situation)
+    {
         // A deadline lowers, so neither freeze nor time nor units stand in its way; data that cannot be believed do.
-        if let Some(reasons) = gates::deadline_rollback(situation) {
-            return Decision { outcome: Outcome::Rollback, reasons };
+        if closed.is_empty() {
+            return Decision { outcome: Outcome::Rollback, reasons: vec![reason] };
         }
+        closed.push(reason);
     }
     closed.extend(facts.frozen.iter().map(|frozen| Reason::Frozen { freeze: frozen.clone() }));
     closed.extend(gates::time_and_units(situation));
     match next {
-        None => closed.extend(gates::evidence_for_promotion(situation)),
+        None => closed.extend(proof::evidence_for_promotion(situation)),
         Some((_, to)) => {
-            closed.extend(gates::evidence_for_ramp(situation, to));
+            closed.extend(proof::evidence_for_ramp(situation, to));
             closed.extend(gates::room(situation, to));
         }
     }
+    proof::leave_out_repeated_harm(situation, &mut closed);
     if closed.is_empty() {
         closed.extend(gates::approval(situation, next));
     }
@@ -250,7 +263,7 @@ fn judge(situation: &Situation<'_>) -> Decision {
     }
     let days = gates::days_in_stage(situation);
     let (outcome, reason) = match next {
-        None => (Outcome::Promote, gates::promotion_shown_by(situation, days)),
+        None => (Outcome::Promote, proof::promotion_shown_by(situation, days)),
         Some((stage, to)) => {
             let (control_units, candidate_units) =
                 (situation.assessment.control_units, situation.assessment.candidate_units);
@@ -264,7 +277,7 @@ fn judge(situation: &Situation<'_>) -> Decision {
 
 /// Whether what promotion wants of the evidence is shown, whatever else stands in its way. What confirmation counts.
 pub fn promotion_is_shown(policy: &Policy, assessment: &Assessment, candidates: usize) -> bool {
-    gates::shown_for_promotion(policy, assessment, candidates).is_empty()
+    proof::shown_for_promotion(policy, assessment, candidates).is_empty()
 }
 
 impl Decision {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::Finding;
 use super::{AdviceOnly, Outcome};
 use crate::domain::{ExperimentStatus, Frozen, ManualHold, Said, Share};
-use crate::evidence::{DayState, Vanished};
+use crate::evidence::{DayState, Vanished, Verdict};
 
 /// The step up that a candidate waits for, or would be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,8 +189,8 @@ pub enum Reason {
         finding: Finding,
         /// The next stage's share.
         to: Share,
-        /// That share × the upper bound on the loss.
-        risk: f64,
+        /// That share × the upper bound on the loss; none where nothing bounds the loss yet.
+        risk: Option<f64>,
         /// What is borne.
         budget: f64,
     },
@@ -304,6 +304,9 @@ pub enum Reason {
     ShownSafe {
         /// The guardrails.
         guardrails: Vec<Finding>,
+        /// The success metrics that were shown.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        success: Vec<Finding>,
         /// Full days in the last stage.
         days: i64,
     },
@@ -317,13 +320,18 @@ impl Reason {
 
     /// Whether somebody must do something, or nothing will go on.
     pub fn needs_somebody(&self) -> bool {
-        self.is_failure()
+        let breach = |finding: &Finding| finding.verdict == Verdict::Breach.word();
+        // Harm that is shown and is not rolled back does not pass by itself.
+        let lasting = matches!(self, Reason::HarmSuspected { findings, .. } if findings.iter().any(breach));
+        lasting
+            || self.is_failure()
             || matches!(
                 self,
                 Reason::AwaitingApproval { .. }
                     | Reason::SampleRatioMismatch { .. }
                     | Reason::MultipleExposure { .. }
                     | Reason::LimitBrokenByBoth { .. }
+                    | Reason::HarmInsideMargin { .. }
                     | Reason::HarmHeldForMismatch
                     | Reason::DataVanished { .. }
                     | Reason::DeadlinePassed { .. }

@@ -29,7 +29,9 @@ impl fmt::Display for Reason {
                 )
             }
             Reason::HarmSuspected { findings, log_e } => {
-                write!(f, "harm is suspected: {} (average e-value {})", list(findings), EValue(*log_e))
+                write!(f, "harm is suspected: {}", list(findings))?;
+                // Below 1 it is no evidence of harm: the suspicion is then a single metric's, which it may leave out.
+                if *log_e > 0.0 { write!(f, " (average e-value {})", EValue(*log_e)) } else { Ok(()) }
             }
             Reason::HarmHeldForMismatch => {
                 f.write_str("harm shown, but the split is mismatched and the policy then holds")
@@ -84,7 +86,7 @@ impl fmt::Display for Reason {
             Reason::NoTraffic => f.write_str("its allocation is 0; give it a share of the units to have it judged"),
             Reason::Stale { date, state } => write!(f, "stale: the events of {date} are {state}"),
             Reason::QueryFailed { why } => write!(f, "the warehouse could not answer: {why}"),
-            Reason::NoData { metric } => write!(f, "no data: {metric} was not measured in a single unit"),
+            Reason::NoData { metric } => write!(f, "no data: {metric} has no closed cohort yet"),
             Reason::DataVanished { vanished: Vanished { metric, last, nights } } => {
                 write!(f, "the data of {metric} stopped coming: ")?;
                 match last {
@@ -99,17 +101,14 @@ impl fmt::Display for Reason {
                 write!(f, "cooling down: {days} of {needed} full days since the allocations changed")
             }
             Reason::RiskOverBudget { finding, to, risk, budget } => {
-                let budget = Rounded(100.0 * budget);
-                if risk.is_finite() {
-                    write!(
-                        f,
-                        "over the risk budget: {to} × the upper bound of {finding} gives {} %",
-                        Rounded(100.0 * risk)
-                    )?;
-                } else {
-                    write!(f, "over the risk budget: nothing bounds the loss yet of {finding}")?;
+                write!(f, "over the risk budget of {} %: ", Rounded(100.0 * budget))?;
+                match risk {
+                    Some(risk) => {
+                        let risk = Rounded(100.0 * risk);
+                        write!(f, "with {to} of the units up to {risk} % may be lost by {finding}")
+                    }
+                    None => write!(f, "nothing bounds the loss yet by {finding}"),
                 }
-                write!(f, ", and {budget} % is borne")
             }
             Reason::NotConfirmed { shown, needed, of } => {
                 write!(f, "shown, and to be confirmed: on {shown} of the last {of} nights, needed {needed}")
@@ -152,8 +151,9 @@ impl fmt::Display for Reason {
             Reason::StagePassed { days, control_units, candidate_units } => {
                 write!(f, "stage passed: {days} full days, {control_units} and {candidate_units} units, no harm")
             }
-            Reason::ShownSafe { guardrails, days } => {
-                write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))
+            Reason::ShownSafe { guardrails, success, days } => {
+                write!(f, "shown safe after {days} full days at the last stage: {}", list(guardrails))?;
+                if success.is_empty() { Ok(()) } else { write!(f, "; success metrics: {}", list(success)) }
             }
         }
     }

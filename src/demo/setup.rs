@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::traffic::{Assignment, Shares};
 use super::world::Scenario;
 use super::{FIRST_DAY, Fate};
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::control::ControlStore;
 use crate::domain::{Experiment, ExperimentId, ExperimentStatus, ModelVersion, Share, VariantId};
 use crate::evidence::{Comparison, MetricSet, assess};
@@ -29,6 +29,16 @@ pub(super) fn write_configuration(dir: &Path) -> anyhow::Result<()> {
         ("promotion.example.yml", include_str!("../../config/promotion.example.yml")),
     ] {
         let path = dir.join(name);
+        std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    // The files name their schemas in their first lines, for editors.
+    let schemas = dir.join("schema");
+    std::fs::create_dir_all(&schemas).with_context(|| format!("could not make {}", schemas.display()))?;
+    for (name, file) in
+        [("config", ConfigFile::Settings), ("metrics", ConfigFile::Metrics), ("promotion", ConfigFile::Promotion)]
+    {
+        let path = schemas.join(format!("{name}.schema.json"));
+        let text = serde_json::to_string_pretty(&file.schema())?;
         std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
     }
     Ok(())

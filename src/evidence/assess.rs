@@ -101,6 +101,11 @@ impl Standards {
         }
     }
 
+    /// The bound of tonight's planned look at promotion in standard errors, where tonight is one.
+    pub fn promotion_bound(&self) -> Option<f64> {
+        self.bound_safe
+    }
+
     /// For a guardrail.
     pub fn guardrail(&self, bound: Bound, direction: Direction) -> Judged {
         self.judged(bound, direction, self.alpha_safe, self.bound_safe)
@@ -119,21 +124,37 @@ impl Standards {
 
 /// Judges a candidate on the closed cohorts. Pure: the same cohorts give the same bytes.
 pub fn assess(comparison: &Comparison<'_>) -> Assessment {
-    // The split of units has nothing to do with the rules that were changed, so all cohorts tell of it.
-    let everything = comparison.cohorts;
-    let counting: Cow<'_, [Cohort]> = match comparison.since {
-        Some(since) => everything.iter().filter(|cohort| cohort.date >= since).cloned().collect(),
-        None => Cow::Borrowed(everything),
-    };
+    assess_by(comparison, &standards(comparison))
+}
+
+/// The error rates and bounds of tonight. They follow from counts of units alone, so other values of a metric keep them.
+pub fn standards(comparison: &Comparison<'_>) -> Standards {
+    let counting = counting(comparison);
     let comparison = &Comparison { cohorts: &counting, ..*comparison };
-    let policy = comparison.policy;
-    let promotion_look = promotion_look(comparison);
-    let seen = match promotion_look {
+    let seen = match promotion_look(comparison) {
         PromotionLook::Planned { look, of } => Some((seen_by_looks(comparison, look), of)),
         PromotionLook::EveryNight | PromotionLook::NotYet { .. } | PromotionLook::Over { .. } => None,
     };
     let planned = seen.as_ref().map(|(seen, of)| (seen.as_slice(), *of));
-    let standards = Standards::of(policy, comparison.candidates, planned);
+    Standards::of(comparison.policy, comparison.candidates, planned)
+}
+
+/// The cohorts that count.
+fn counting<'a>(comparison: &Comparison<'a>) -> Cow<'a, [Cohort]> {
+    match comparison.since {
+        Some(since) => comparison.cohorts.iter().filter(|cohort| cohort.date >= since).cloned().collect(),
+        None => Cow::Borrowed(comparison.cohorts),
+    }
+}
+
+/// The same by error rates and bounds that are known already.
+pub fn assess_by(comparison: &Comparison<'_>, standards: &Standards) -> Assessment {
+    // The split of units has nothing to do with the rules that were changed, so all cohorts tell of it.
+    let everything = comparison.cohorts;
+    let counting = counting(comparison);
+    let comparison = &Comparison { cohorts: &counting, ..*comparison };
+    let policy = comparison.policy;
+    let promotion_look = promotion_look(comparison);
     let read = |name: &str, how: &dyn Fn(Direction) -> Judged| {
         let metric = comparison.metrics.get(name)?;
         Some(Reading::judge(name, &strata(comparison, name), &how(metric.direction)))

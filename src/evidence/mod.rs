@@ -3,6 +3,7 @@
 //! Everything here is a pure function. It knows no warehouse, no database and no decision; the same cohorts give the
 //! same assessment a year later.
 
+mod altered;
 mod assess;
 mod cohort;
 mod frame;
@@ -13,7 +14,8 @@ mod reading;
 mod silence;
 mod split;
 
-pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, closed_by};
+pub use altered::{continued, enlarged, scaled};
+pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, assess_by, closed_by, standards};
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};

@@ -12,11 +12,13 @@ use crate::control::ExperimentRecord;
 use crate::decide::Look;
 use crate::domain::{CohortRequest, ExperimentStatus, Metric, Policy, exposure_spans};
 use crate::evidence::{Cohort, MetricSet, closable_through, cohorts_from_frames};
+use crate::report::Restatement;
 
 /// All closed cohorts of an experiment, and whether tonight brought a look at them.
 pub(super) struct Collected {
     pub(super) cohorts: Vec<Cohort>,
     pub(super) look: Look,
+    pub(super) restatement: Option<Restatement>,
 }
 
 impl Night<'_> {
@@ -28,12 +30,17 @@ impl Night<'_> {
         mode: Mode,
     ) -> Result<Collected, NightError> {
         let experiment = &record.experiment;
-        let mut collected = Collected { cohorts: Vec::new(), look: Look::Fresh };
+        let mut collected = Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None };
         let Some(first) = record.epochs.first() else { return Ok(collected) };
         let first_date = first.started_at.to_zoned(TimeZone::UTC).date();
+        let mut restated = 0;
         let progress = self.control.load_progress(experiment.id).await?;
         for set in MetricSet::group(self.metrics_of(self.config.policies.of(&experiment.name))) {
-            collected.cohorts.extend(self.control.load_cohorts(experiment.id, &set).await?);
+            let mut known = self.control.load_cohorts(experiment.id, &set).await?;
+            if experiment.status == ExperimentStatus::Active {
+                restated += self.restate(record, &set, &mut known, days, mode).await?;
+            }
+            collected.cohorts.extend(known);
             if experiment.status != ExperimentStatus::Active {
                 continue;
             }
@@ -64,11 +71,12 @@ impl Night<'_> {
                 Err(CloseError::Night(error)) => return Err(error),
             }
         }
+        collected.restatement = self.restatement(record, &collected.cohorts, days, restated).await?;
         Ok(collected)
     }
 
     /// Asks the warehouse for the cohorts of `from..=through`.
-    async fn close(
+    pub(super) async fn close(
         &self,
         record: &ExperimentRecord,
         set: &MetricSet,
@@ -103,14 +111,14 @@ impl Night<'_> {
     }
 
     /// The metrics that a policy names.
-    fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
+    pub(super) fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
         let guarded = policy.guardrails.iter().map(|g| &g.metric);
         let wanted = policy.success.metrics.iter().map(|s| &s.metric);
         guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name))
     }
 }
 
-enum CloseError {
+pub(super) enum CloseError {
     /// This experiment's query failed; the others may go on.
     Query(String),
     /// More than that.

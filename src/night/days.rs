@@ -1,11 +1,12 @@
 //! The events' day partitions: each is looked at until it is complete, and never again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::error::NightError;
+use super::restate::RestatedDay;
 use crate::apply::chain;
 use crate::config::Config;
 use crate::control::ControlStore;
@@ -20,6 +21,8 @@ pub(super) struct Days<'a> {
     save: bool,
     complete: BTreeMap<Date, Day>,
     incomplete: BTreeMap<Date, DayState>,
+    restated: Vec<RestatedDay>,
+    unread: BTreeSet<Date>,
 }
 
 impl<'a> Days<'a> {
@@ -35,7 +38,16 @@ impl<'a> Days<'a> {
         let since = as_of.checked_sub(400.days()).unwrap_or(Date::MIN);
         let complete = control.load_days(since).await?;
         let accepted = &config.settings.evidence.accept_days;
-        Ok(Days { warehouse, control, accepted, save, complete, incomplete: BTreeMap::new() })
+        Ok(Days {
+            warehouse,
+            control,
+            accepted,
+            save,
+            complete,
+            incomplete: BTreeMap::new(),
+            restated: Vec::new(),
+            unread: BTreeSet::new(),
+        })
     }
 
     /// Looks at every day of `from..=to` that is not known yet, in order, since a day's size is judged by earlier ones.
@@ -71,6 +83,57 @@ impl<'a> Days<'a> {
             _ => {
                 tracing::warn!(%date, "the events of {date} are {state}");
                 self.incomplete.insert(date, state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the `back` days before `as_of` again that were found complete earlier, and notes those that changed.
+    ///
+    /// A day that shrank to less than half is no restatement but a partition on its way out, or one that is written anew
+    /// just now; what was read of it stands.
+    pub(super) async fn count_again(&mut self, as_of: Date, back: u32) -> Result<(), NightError> {
+        let since = as_of.saturating_sub(i64::from(back).days());
+        let known: Vec<Day> = self.complete.range(since..as_of).map(|(_, day)| day.clone()).collect();
+        for before in known {
+            let date = before.date;
+            let found = match self.warehouse.partition(date).await {
+                Ok(found) => found,
+                Err(error) if error.is_outage() => {
+                    return Err(NightError::Outage { warehouse: self.warehouse.describe(), source: Box::new(error) });
+                }
+                Err(error) => {
+                    tracing::warn!(%date, "could not count the events of {date} again: {}", chain(&error));
+                    continue;
+                }
+            };
+            let Some(now) = found.filter(|now| now.rows != before.rows) else { continue };
+            if now.rows < before.rows / 2 {
+                tracing::warn!(%date, "{} events of {date} are left of {}; what was read of them stands", now.rows, before.rows);
+                continue;
+            }
+            tracing::info!(%date, "the events of {date} were restated: {} before, {} now", before.rows, now.rows);
+            self.restated.push(RestatedDay { date, rows_before: before.rows, rows_now: now.rows });
+            self.complete.insert(date, Day { date, rows: now.rows, latest_event_at: now.latest_event_at });
+        }
+        Ok(())
+    }
+
+    /// The days that changed since they were read.
+    pub(super) fn restated(&self) -> &[RestatedDay] {
+        &self.restated
+    }
+
+    /// Leaves a restated day for the next night to find again.
+    pub(super) fn keep_restated(&mut self, date: Date) {
+        self.unread.insert(date);
+    }
+
+    /// Notes the restated days as they are now, once everything that they touch was read again.
+    pub(super) async fn settle(&self) -> Result<(), NightError> {
+        for restated in self.restated.iter().filter(|day| self.save && !self.unread.contains(&day.date)) {
+            if let Some(day) = self.complete.get(&restated.date) {
+                self.control.restate_day(day).await?;
             }
         }
         Ok(())

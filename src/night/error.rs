@@ -66,6 +66,25 @@ pub enum NightError {
         /// The rules' digest.
         digest: String,
     },
+    /// Somebody asked the run to stop.
+    #[error("stopped before it was over; what was committed stays, and the next run goes on from there")]
+    Stopped,
+    /// No such decision.
+    #[error(
+        "no decision's key begins with {asked:?}; mails and reports name each decision's key, in hexadecimal digits"
+    )]
+    NoDecision {
+        /// What was asked for.
+        asked: String,
+    },
+    /// Several such decisions.
+    #[error("several decisions' keys begin with {asked:?}: {}; give more of the key", list(.found))]
+    ManyDecisions {
+        /// What was asked for.
+        asked: String,
+        /// Some that begin like that.
+        found: Vec<Uuid>,
+    },
     /// The report's page could not be written.
     #[error("could not write the report {path}")]
     Page {
@@ -88,9 +107,16 @@ impl NightError {
             | NightError::Outage { .. }
             | NightError::Report { .. }
             | NightError::RulesLost { .. }
+            | NightError::Stopped
+            | NightError::NoDecision { .. }
+            | NightError::ManyDecisions { .. }
             | NightError::Page { .. } => true,
         }
     }
+}
+
+fn list(keys: &[Uuid]) -> String {
+    keys.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Writes the night's page into the reports folder; a repeated night writes the same page again.

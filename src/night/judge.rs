@@ -24,7 +24,7 @@ use crate::domain::{
 };
 use crate::evidence::{Assessment, Comparison, Vanished, assess, closed_by, vanished};
 use crate::plan::{Plan, Versions, is_retired, plan};
-use crate::report::{CandidateReport, ExperimentReport, Standing};
+use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
 pub use faults::{own_faults, shared_faults};
 use state::{outside_epoch, state_of};
 
@@ -39,6 +39,7 @@ pub(super) struct Judged {
     pub(super) amendment: Option<Amendment>,
     /// The first day whose units count, where the rules were changed on the way.
     pub(super) since: Option<Date>,
+    pub(super) restatement: Option<Restatement>,
     /// SHA-256 of everything that the decisions were made from, the rollout state apart.
     pub(super) inputs_digest: String,
     stages: usize,
@@ -179,6 +180,7 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
         rules,
         amendment,
         since,
+        restatement: collected.restatement.clone(),
         inputs_digest,
         stages: policy.stages.len(),
         outside_change,
@@ -291,8 +293,10 @@ impl Judged {
             steps: if decided { self.plan.steps.iter().map(|s| s.step.to_string()).collect() } else { Vec::new() },
             outside_change: self.outside_change,
             amendment: self.amendment.clone(),
+            restatement: self.restatement.clone().filter(|_| decided),
             evidence_from: self.since,
             owners: self.rules.policy.owners.clone(),
+            by_hand: Vec::new(),
         }
     }
 }

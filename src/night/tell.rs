@@ -32,14 +32,19 @@ impl Night<'_> {
         if !failed.is_empty() {
             nights.entry(self.as_of).or_default().extend(failed.iter().cloned());
         }
-        if complete && report.experiments.is_empty() && nights.is_empty() {
-            // A missing mail must mean a broken job, so a night without experiments is told, too.
+        // A missing mail must mean a broken job, so a night without experiments is told, too. So is a new incident.
+        let told_of = || self.control.reports_of_night(self.as_of);
+        let uneventful = complete && report.experiments.is_empty() && told_of().await?.is_empty();
+        if nights.is_empty() && (uneventful || report.incidents.iter().any(|incident| incident.new)) {
             nights.insert(self.as_of, Vec::new());
         }
         let mut missing_pages = Vec::new();
+        let last = nights.keys().next_back().copied();
         for (as_of, mut experiments) in nights {
             experiments.sort_by(|a, b| a.name.cmp(&b.name));
-            let untold = NightReport { as_of, experiments, ..report.clone() };
+            // Of several nights that are told at once, the last tells what is not as decided.
+            let incidents = if Some(as_of) == last { report.incidents.clone() } else { Vec::new() };
+            let untold = NightReport { as_of, experiments, incidents, ..report.clone() };
             missing_pages.extend(self.tell_one(untold, report, run, &failed).await?);
         }
         applier.apply_mail().await?;
@@ -55,34 +60,41 @@ impl Night<'_> {
     /// One night's mail and page. Gives what keeps the page from being written, if something does.
     async fn tell_one(
         &self,
-        untold: NightReport,
+        mut untold: NightReport,
         report: &mut NightReport,
         run: Uuid,
         failed: &[ExperimentReport],
     ) -> Result<Option<String>, NightError> {
-        let mail = self.config.settings.mail.as_ref().map(|mail| {
+        let mail_about = |night: &NightReport| {
+            let mail = self.config.settings.mail.as_ref()?;
             let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
-            action_of_mail(&digest_mail(&untold, &readers))
-        });
-        // The same failure as before is told already.
-        if let Some(mail) = &mail
-            && self.control.has_action(&mail.idempotency_key).await?
-        {
-            return Ok(None);
-        }
-        if mail.is_none() && untold.experiments.is_empty() {
-            return Ok(None);
+            Some(action_of_mail(&digest_mail(night, &readers)))
+        };
+        match mail_about(&untold) {
+            // The same failure as before is told already.
+            Some(mail) if self.control.has_action(&mail.idempotency_key).await? => return Ok(None),
+            None if untold.experiments.is_empty() && untold.incidents.is_empty() => return Ok(None),
+            Some(_) | None => {}
         }
         self.begin(report, run).await?;
-        let mails: Vec<NewAction> = mail.into_iter().collect();
-        self.control.tell(run, untold.as_of, &mails, self.now).await?;
-        if let Some(folder) = &self.config.settings.reports {
-            let page = self.page_of(&untold, failed).await?;
-            if let Err(error) = write_page(&self.config.base.join(folder), &page) {
-                // The mail has the same words, so a full disk must not end the night here.
-                tracing::error!("{}", chain(&error));
-                return Ok(Some(format!("write the page of {}: {}", page.as_of, chain(&error))));
-            }
+        // A run that only tells what others decided is named as well.
+        untold.run = report.run;
+        // The page goes first: a run that is killed in between writes it again, but what is told is not told again.
+        let missing = self.page(&untold, failed).await?;
+        let mails: Vec<NewAction> = mail_about(&untold).into_iter().collect();
+        let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
+        self.control.tell(run, untold.as_of, &mails, &incidents, self.now).await?;
+        Ok(missing)
+    }
+
+    /// Writes a night's page, if pages are wanted. Gives what keeps it from being written, if something does.
+    async fn page(&self, untold: &NightReport, failed: &[ExperimentReport]) -> Result<Option<String>, NightError> {
+        let Some(folder) = &self.config.settings.reports else { return Ok(None) };
+        let page = self.page_of(untold, failed).await?;
+        if let Err(error) = write_page(&self.config.base.join(folder), &page) {
+            // The mail has the same words, so a full disk must not end the night here.
+            tracing::error!("{}", chain(&error));
+            return Ok(Some(format!("write the page of {}: {}", page.as_of, chain(&error))));
         }
         Ok(None)
     }

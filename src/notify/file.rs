@@ -57,7 +57,10 @@ impl Mailer for FileMailer {
         let (target, unfinished) = (path.clone(), self.unfinished());
         let written = tokio::task::spawn_blocking(move || write(&unfinished, &target, &bytes)).await;
         match written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(()) => Ok(Sent { message_id: mail.message_id.clone(), detail: path.display().to_string() }),
+            Ok(()) => {
+                let detail = path.display().to_string();
+                Ok(Sent { message_id: mail.message_id.clone(), detail, refused: Vec::new() })
+            }
             Err(source) => Err(MailError::File { path, source }),
         }
     }

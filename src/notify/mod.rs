@@ -11,6 +11,7 @@ mod compose;
 mod error;
 mod file;
 mod header;
+mod receivers;
 #[cfg(test)]
 mod sample;
 mod smtp;
@@ -80,15 +81,18 @@ pub struct Sent {
     pub message_id: String,
     /// What the server answered, or where the file lies.
     pub detail: String,
+    /// The receivers whom the server refused while it took the mail for others, each with its words.
+    pub refused: Vec<String>,
 }
 
 /// A way to send mail.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Sends one mail to all of its receivers.
+    /// Sends one mail to all of its receivers. If some of them are refused, the others get it, and [`Sent::refused`]
+    /// names those who don't: sending it again would reach the others twice.
     ///
     /// # Errors
-    /// The mail can't be composed or wasn't taken. [`MailError::is_permanent`] tells whether trying later can help.
+    /// The mail can't be composed or wasn't taken for anybody. [`MailError::is_permanent`] tells whether trying later can help.
     async fn send(&self, mail: &Mail) -> Result<Sent, MailError>;
 
     /// The way in a few words, without secrets.

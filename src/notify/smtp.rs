@@ -13,11 +13,13 @@ use lettre::Message;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::error::HANDING_OVER;
+use super::receivers::{Asked, ask};
 use super::{Mail, MailError, Mailer, Sent, compose, header};
 
 /// The longest wait between two attempts.
@@ -65,7 +67,16 @@ pub struct SmtpMailer {
     tls_parameters: Option<TlsParameters>,
     credentials: Option<Credentials>,
     timeout: Duration,
+    retries: u32,
     backoff: ExponentialBuilder,
+}
+
+/// A mail that a server has taken.
+struct Taken {
+    /// Its last answer.
+    answer: String,
+    /// The receivers whom it refused, each with its words.
+    refused: Vec<String>,
 }
 
 impl SmtpMailer {
@@ -96,7 +107,7 @@ impl SmtpMailer {
             .with_max_delay(LONGEST_WAIT)
             .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX))
             .with_jitter();
-        Ok(Self { host, port, tls, tls_parameters, credentials, timeout, backoff })
+        Ok(Self { host, port, tls, tls_parameters, credentials, timeout, retries, backoff })
     }
 
     /// Connects, encrypts and authenticates as for a mail, and sends none. Tried once. Gives the server's certificate
@@ -120,18 +131,40 @@ impl SmtpMailer {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// One attempt at one mail: the server's last answer.
-    async fn attempt(&self, message: &Message, bytes: &[u8]) -> Result<String, MailError> {
+    /// One attempt at one mail. A receiver who is refused only for now is waited for, unless it is the last attempt.
+    async fn attempt(&self, message: &Message, bytes: &[u8], is_last: bool) -> Result<Taken, MailError> {
         self.in_time(async {
             let mut connection = self.connect().await?;
-            let answer =
-                connection.send(message.envelope(), bytes).await.map_err(|source| self.failed(HANDING_OVER, source))?;
-            // The mail was taken, so a server that hangs up instead of taking leave has done no harm.
-            let _ = connection.quit().await;
-            let text: Vec<&str> = answer.message().collect();
-            Ok(header::shortened(&format!("{} {}", answer.code(), text.join(" "))))
+            match connection.send(message.envelope(), bytes).await {
+                Ok(answer) => Ok(taken(connection, &answer, Vec::new()).await),
+                Err(source) if source.status().is_some() && message.envelope().to().len() > 1 => {
+                    self.without_refused(message, bytes, source, is_last).await
+                }
+                Err(source) => Err(self.failed(HANDING_OVER, source)),
+            }
         })
         .await
+    }
+
+    /// Sends a mail that was refused with `source` to those of its receivers whom the server takes mail for, if the
+    /// refusal was about receivers and concerned only some of them.
+    async fn without_refused(
+        &self,
+        message: &Message,
+        bytes: &[u8],
+        source: lettre::transport::smtp::Error,
+        is_last: bool,
+    ) -> Result<Taken, MailError> {
+        let mut connection = self.connect().await?;
+        let failed = |source| self.failed(HANDING_OVER, source);
+        let Asked { accepted, refused, for_now } = ask(&mut connection, message.envelope()).await.map_err(failed)?;
+        match accepted {
+            Some(envelope) if !refused.is_empty() && (is_last || !for_now) => {
+                let answer = connection.send(&envelope, bytes).await.map_err(failed)?;
+                Ok(taken(connection, &answer, refused).await)
+            }
+            Some(_) | None => Err(failed(source)),
+        }
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
@@ -196,7 +229,7 @@ impl Mailer for SmtpMailer {
         let mut attempts = 0;
         let outcome = (|| {
             attempts += 1;
-            self.attempt(&message, &bytes)
+            self.attempt(&message, &bytes, attempts > self.retries)
         })
         .retry(self.backoff)
         .sleep(tokio::time::sleep)
@@ -204,7 +237,12 @@ impl Mailer for SmtpMailer {
         .notify(|error, wait| tracing::warn!(%error, ?wait, "a mail was not taken; trying again"))
         .await;
         match outcome {
-            Ok(detail) => Ok(Sent { message_id: mail.message_id.clone(), detail }),
+            Ok(Taken { answer, refused }) => {
+                for receiver in &refused {
+                    tracing::warn!("the mail {:?} did not go to {receiver}", mail.subject);
+                }
+                Ok(Sent { message_id: mail.message_id.clone(), detail: answer, refused })
+            }
             Err(error) => Err(error.after(attempts)),
         }
     }
@@ -224,6 +262,14 @@ impl std::fmt::Debug for SmtpMailer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("SmtpMailer").field(&self.describe()).finish()
     }
+}
+
+/// Takes leave of a server that has taken a mail.
+async fn taken(mut connection: AsyncSmtpConnection, answer: &Response, refused: Vec<String>) -> Taken {
+    // One that hangs up instead of answering has done no harm.
+    let _ = connection.quit().await;
+    let text: Vec<&str> = answer.message().collect();
+    Taken { answer: header::shortened(&format!("{} {}", answer.code(), text.join(" "))), refused }
 }
 
 /// Mozilla's authorities and those of the file, if there is one.

@@ -170,10 +170,7 @@ impl RegistryError {
         match self {
             Self::Unreachable { source, .. } => !source.is_builder(),
             Self::Refused(refusal) => refusal.is_transient(),
-            Self::Store { source, .. } => matches!(
-                source,
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
-            ),
+            Self::Store { source, .. } => is_away(source) || is_locked(source),
             Self::Settings(_)
             | Self::NoCryptoProvider
             | Self::Untrusted { .. }
@@ -183,6 +180,11 @@ impl RegistryError {
             | Self::Unreadable { .. }
             | Self::TooMuch { .. } => false,
         }
+    }
+
+    /// Whether the call was tried once only and may succeed in a moment. A server's calls were repeated already.
+    pub fn is_worth_a_moment(&self) -> bool {
+        matches!(self, Self::Store { .. }) && self.is_transient()
     }
 
     /// The refusal, if it is one.
@@ -210,4 +212,22 @@ impl RegistryError {
         }
         self
     }
+}
+
+/// Whether the database did not answer.
+fn is_away(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
+    )
+}
+
+/// Whether the database has the table locked for somebody else: SQLite's busy (5) and locked (6) with their extended
+/// codes, PostgreSQL's deadlock, serialization failure and lock that is not free.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| match code.parse::<i32>() {
+        Ok(of_sqlite) if code.len() < 5 => matches!(of_sqlite & 0xff, 5 | 6),
+        _ => matches!(&*code, "40001" | "40P01" | "55P03"),
+    })
 }

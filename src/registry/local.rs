@@ -211,6 +211,35 @@ mod tests {
         assert!(!error.is_transient());
     }
 
+    #[tokio::test]
+    async fn a_database_that_is_locked_is_worth_a_moment() {
+        install_default_drivers();
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}?mode=rwc", dir.path().join("control.db").display());
+        let pool = AnyPoolOptions::new().connect(&url).await.unwrap();
+        for table in TABLES {
+            sqlx::query(table).execute(&pool).await.unwrap();
+        }
+        sqlx::query("PRAGMA busy_timeout = 0").execute(&pool).await.unwrap();
+        let other = pool.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+        let quick = AnyPoolOptions::new()
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("PRAGMA busy_timeout = 0").execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await
+            .unwrap();
+        let registry = LocalRegistry::new(quick, TablePrefix::Sqlite);
+        let version = ModelVersion { model: "planner".into(), version: "1".into() };
+        let locked = registry.set_tag(&version, "stage", "archived").await.unwrap_err();
+        assert!(locked.is_transient() && locked.is_worth_a_moment(), "{locked:?}");
+        other.rollback().await.unwrap();
+        registry.set_tag(&version, "stage", "archived").await.unwrap();
+    }
+
     #[test]
     fn the_prefix_makes_a_schema_or_a_name() {
         assert_eq!(TablePrefix::Sqlite.as_str(), "rampkeeper_");

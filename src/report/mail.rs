@@ -52,6 +52,12 @@ pub fn digest_mail(report: &NightReport, readers: &Readers) -> MailDraft {
         for candidate in &experiment.candidates {
             told.update(format!("{} {:?} {}\n", candidate.name, candidate.decision_id, candidate.revision));
         }
+        for line in &experiment.by_hand {
+            told.update(format!("{line}\n"));
+        }
+    }
+    for incident in report.incidents.iter().filter(|incident| incident.new) {
+        told.update(format!("{}\n", incident.id));
     }
     let told = format!("{:x}", told.finalize());
     let mut headers = vec![("X-Rampkeeper-As-Of".to_owned(), report.as_of.to_string())];

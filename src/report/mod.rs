@@ -8,7 +8,7 @@ mod night;
 mod view;
 
 pub use mail::{MailDraft, Readers, digest_mail};
-pub use night::{CandidateReport, ExperimentReport, NightReport, Standing};
+pub use night::{CandidateReport, ExperimentReport, Incident, NightReport, Restatement, Standing, WouldHaveBeen};
 pub use view::{render_html, render_text};
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What happened in one night, as data.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,6 +30,43 @@ pub struct NightReport {
     pub resumed: Vec<String>,
     /// What is still to be done, with the error that keeps it from being done.
     pub unfinished: Vec<String>,
+    /// What was read back and is not as decided: found by this run, or before and not over.
+    pub incidents: Vec<Incident>,
+}
+
+/// A value that is not what was decided: somebody else has set it, or it did not hold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Incident {
+    /// Its key.
+    pub id: Uuid,
+    /// What has the value: `alias champion of planner`.
+    pub what: String,
+    /// What was expected there.
+    pub expected: String,
+    /// What stands there.
+    pub found: String,
+    /// What was done about it, and what to do.
+    pub advice: String,
+    /// The decision that it contradicts, if that is known.
+    pub decision: Option<Uuid>,
+    /// The journal's action that found it, if one did.
+    pub action: Option<String>,
+    /// When it was found.
+    pub found_at: Timestamp,
+    /// Whether nobody was told of it yet; an old one is told in one line.
+    pub new: bool,
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Incident { what, expected, found, advice, .. } = self;
+        if self.new {
+            write!(f, "{what}: found {found}, expected {expected}; {advice}")
+        } else {
+            let since = self.found_at.to_zoned(TimeZone::UTC).date();
+            write!(f, "{what}: still not as decided, since {since} (found {found}, expected {expected})")
+        }
+    }
 }
 
 /// What became of an experiment tonight.
@@ -65,12 +105,56 @@ pub struct ExperimentReport {
     /// How the rules differ from those of the night before, if they do.
     #[serde(default)]
     pub amendment: Option<Amendment>,
+    /// Data that were restated after they had been decided from, if there are.
+    #[serde(default)]
+    pub restatement: Option<Restatement>,
     /// The first day whose units count, where the rules were changed on the way.
     #[serde(default)]
     pub evidence_from: Option<Date>,
     /// Who answers for it, as mail addresses.
     #[serde(default)]
     pub owners: Vec<String>,
+    /// What else somebody did by hand, a line each, with what to do about it.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
+}
+
+/// Data that changed after they had been decided from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restatement {
+    /// The days, each with its count of events then and now.
+    pub days: Vec<String>,
+    /// How many cohorts differ.
+    pub cohorts: usize,
+    /// What the last decisions would have been.
+    pub would_have_been: Vec<WouldHaveBeen>,
+}
+
+/// A decision, and what it would have been on the restated data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WouldHaveBeen {
+    /// The candidate.
+    pub candidate: String,
+    /// The decision.
+    pub decision: Uuid,
+    /// What was decided.
+    pub was: Outcome,
+    /// What would have been.
+    pub would_be: Outcome,
+}
+
+impl fmt::Display for Restatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "restated since they were decided from: {} ({} cohorts differ)", self.days.join(", "), self.cohorts)?;
+        for one in &self.would_have_been {
+            let (candidate, was, would_be) = (&one.candidate, one.was.word(), one.would_be.word());
+            match one.was == one.would_be {
+                true => write!(f, "; {candidate}: the last decision, {was}, would have been the same")?,
+                false => write!(f, "; {candidate}: the last decision was {was} and would have been {would_be}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One candidate's night.
@@ -95,6 +179,34 @@ pub struct CandidateReport {
     pub forecast: Option<Forecast>,
 }
 
+impl ExperimentReport {
+    /// What else readers must know of it, as sentences.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.outside_change {
+            notes.push("somebody else changed the split; a new allocation epoch began".to_owned());
+        }
+        if let Some(amendment) = &self.amendment {
+            let after = match (amendment.restarts, self.evidence_from) {
+                (true, Some(from)) => format!("the evidence begins anew with the units of {from}"),
+                _ => "the evidence goes on".to_owned(),
+            };
+            notes.push(format!("the rules were changed, and {after}: {}", amendment.changes.join("; ")));
+        } else if let Some(from) = self.evidence_from {
+            notes.push(format!("the rules were changed on the way: only units from {from} on count"));
+        }
+        notes.extend(self.by_hand.iter().map(|line| format!("changed by hand: {line}")));
+        notes.extend(self.restatement.iter().map(Restatement::to_string));
+        notes
+    }
+
+    /// Whether somebody must do something about it.
+    pub fn needs_somebody(&self) -> bool {
+        let stuck = |c: &CandidateReport| matches!(c.forecast, Some(Forecast::Unreachable { .. }));
+        self.faulty || self.candidates.iter().any(|c| c.decision.needs_somebody() || stuck(c))
+    }
+}
+
 impl NightReport {
     /// How many candidates had that outcome.
     pub fn count(&self, matches: impl Fn(&Outcome) -> bool) -> usize {
@@ -107,9 +219,9 @@ impl NightReport {
         decided.flat_map(|experiment| &experiment.candidates)
     }
 
-    /// Whether an experiment could not be evaluated or applied.
+    /// Whether an experiment could not be evaluated or applied, or something is not as decided.
     pub fn has_failures(&self) -> bool {
-        self.experiments.iter().any(|experiment| experiment.faulty)
+        self.experiments.iter().any(|experiment| experiment.faulty) || !self.incidents.is_empty()
     }
 
     /// The night in a few words: `1 rolled back, 2 ramped, 3 held`.
@@ -120,6 +232,8 @@ impl NightReport {
             (self.count(|o| matches!(o, Outcome::Ramp { .. })), "ramped"),
             (self.count(|o| *o == Outcome::Hold), "held"),
             (self.experiments.iter().filter(|e| matches!(e.standing, Standing::Failed { .. })).count(), "failed"),
+            (self.experiments.iter().filter(|e| !e.by_hand.is_empty()).count(), "changed by hand"),
+            (self.incidents.len(), "not as decided"),
         ];
         let told: Vec<String> =
             counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();

@@ -72,6 +72,7 @@ fn night(experiments: Vec<ExperimentReport>) -> NightReport {
         experiments,
         resumed: vec![],
         unfinished: vec![],
+        incidents: vec![],
     }
 }
 
@@ -84,6 +85,7 @@ fn rolled_back(name: &str) -> ExperimentReport {
     };
     ExperimentReport {
         amendment: None,
+        restatement: None,
         evidence_from: None,
         owners: vec![],
         name: name.into(),
@@ -93,6 +95,7 @@ fn rolled_back(name: &str) -> ExperimentReport {
         allocations: vec![change("control", 0.75, 1.0), change("leftovers_v2", 0.25, 0.0)],
         steps: vec!["tag leftovers version 2 stage=archived".into()],
         outside_change: false,
+        by_hand: vec![],
     }
 }
 

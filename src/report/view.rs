@@ -52,6 +52,7 @@ struct NightView<'a> {
     held: Vec<ExperimentView<'a>>,
     resumed: &'a [String],
     unfinished: &'a [String],
+    incidents: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +60,7 @@ struct ExperimentView<'a> {
     name: &'a str,
     failed: Option<&'a str>,
     already_decided: bool,
-    outside_change: bool,
+    notes: Vec<String>,
     allocations: Vec<String>,
     steps: &'a [String],
     candidates: Vec<CandidateView<'a>>,
@@ -73,6 +74,7 @@ struct CandidateView<'a> {
     change: String,
     stage: String,
     reasons: Vec<String>,
+    forecast: Option<String>,
     units: String,
     split: Option<String>,
     data_through: String,
@@ -99,7 +101,7 @@ impl<'a> NightView<'a> {
         let moved = |e: &&ExperimentReport| {
             let changed = |c: &CandidateReport| c.decision.outcome != Outcome::Hold;
             let failed = matches!(e.standing, Standing::Failed { .. });
-            failed || (e.standing == Standing::Decided && e.candidates.iter().any(changed))
+            failed || !e.by_hand.is_empty() || (e.standing == Standing::Decided && e.candidates.iter().any(changed))
         };
         let (acted, held): (Vec<_>, Vec<_>) = report.experiments.iter().partition(moved);
         NightView {
@@ -111,6 +113,7 @@ impl<'a> NightView<'a> {
             held: held.into_iter().map(ExperimentView::of).collect(),
             resumed: &report.resumed,
             unfinished: &report.unfinished,
+            incidents: report.incidents.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -133,7 +136,7 @@ impl<'a> ExperimentView<'a> {
                 Standing::Decided | Standing::AlreadyDecided => None,
             },
             already_decided: report.standing == Standing::AlreadyDecided,
-            outside_change: report.outside_change,
+            notes: report.notes(),
             allocations: report.allocations.iter().map(|a| format!("{}: {} → {}", a.name, a.from, a.to)).collect(),
             steps: &report.steps,
             candidates: report.candidates.iter().map(|candidate| CandidateView::of(candidate, report)).collect(),
@@ -163,6 +166,7 @@ impl<'a> CandidateView<'a> {
             change,
             stage: format!("stage {} of {}", report.stage.0, report.stage.1),
             reasons: report.decision.reasons.iter().map(ToString::to_string).collect(),
+            forecast: report.forecast.as_ref().map(ToString::to_string),
             units: format!("control {}, candidate {}", assessment.control_units, assessment.candidate_units),
             split: assessment.split.as_ref().map(|split| {
                 let word = if split.mismatch { "mismatched" } else { "as planned" };

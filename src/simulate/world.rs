@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{ConfigError, Fault};
@@ -11,7 +12,7 @@ use crate::config::{ConfigError, Fault};
 pub const DEFAULT: &str = "default";
 
 /// Traffic and truth.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct World {
     /// Units first exposed per day, both arms together; every scenario is run at each of them.
@@ -47,7 +48,7 @@ pub struct World {
 }
 
 /// One metric in control, on a day on which everybody's level is 1.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricTruth {
     /// Control's mean per unit, or its ratio.
@@ -61,7 +62,7 @@ pub struct MetricTruth {
 }
 
 /// How a metric's values are spread over units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// Bell-shaped.
@@ -78,7 +79,7 @@ pub enum Shape {
 }
 
 /// How everybody's level moves from day to day, both arms alike.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Base {
     /// Relative change per day, compounding: −0.01 loses one percent a day.
@@ -90,7 +91,7 @@ pub struct Base {
 }
 
 /// Whether counts are as planned, or chance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
     /// Each arm gets its share of the day's units, rounded. The split is then not judged.
@@ -101,7 +102,7 @@ pub enum Counts {
 }
 
 /// Who moves the ramp on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ramp {
     /// The decisions, as in real life: suspicion and missing units hold it.
@@ -112,7 +113,7 @@ pub enum Ramp {
 }
 
 /// One candidate's truth.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What it is called in the results.
@@ -138,6 +139,15 @@ fn one() -> f64 {
 }
 
 impl World {
+    /// The JSON Schema of such a file.
+    pub fn schema() -> serde_json::Value {
+        let mut schema = schemars::schema_for!(World).to_value();
+        if let Some(object) = schema.as_object_mut() {
+            object.insert("title".to_owned(), serde_json::json!("simulation.yml"));
+        }
+        schema
+    }
+
     /// Reads and checks a description of traffic and truth; `metrics` are those that it may name.
     ///
     /// # Errors

@@ -72,6 +72,24 @@ impl Moments {
         }
     }
 
+    /// The moments if every unit's numerator were `factor` times what it is.
+    pub fn scaled(&self, factor: f64) -> Self {
+        let (mean_y, m2_y, c_yd) = (factor * self.mean_y, factor * factor * self.m2_y, factor * self.c_yd);
+        Moments { mean_y, m2_y, c_yd, ..*self }
+    }
+
+    /// The moments of `n` units that are like these on average.
+    pub fn resized(&self, n: u64) -> Self {
+        let times = if self.n == 0 { 0.0 } else { n as f64 / self.n as f64 };
+        Moments {
+            n: if self.n == 0 { 0 } else { n },
+            m2_y: times * self.m2_y,
+            m2_d: times * self.m2_d,
+            c_yd: times * self.c_yd,
+            ..*self
+        }
+    }
+
     fn leads(&self, other: &Self) -> bool {
         let key = |m: &Moments| [m.mean_y, m.mean_d, m.m2_y, m.m2_d, m.c_yd];
         let order = key(self).iter().zip(&key(other)).map(|(a, b)| a.total_cmp(b)).find(|o| o.is_ne());

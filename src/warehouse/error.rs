@@ -116,6 +116,16 @@ pub enum WarehouseError {
         /// The cohort and variant.
         cohort: String,
     },
+    /// The same, told by an engine that does not say which metric it was.
+    #[error(
+        "{doing} failed: the values of a metric are too large to be squared and summed, so its moments are not finite; check the metrics' units or cap them"
+    )]
+    Overflow {
+        /// What was being done.
+        doing: String,
+        /// What the engine said.
+        source: Cause,
+    },
     /// A request that contradicts itself.
     #[error("experiment {experiment:?} asks for cohorts that cannot be: {reason}")]
     BadRequest {
@@ -145,6 +155,7 @@ impl WarehouseError {
             | Self::BrokenPartition { .. }
             | Self::TimedOut { .. }
             | Self::NotFinite { .. }
+            | Self::Overflow { .. }
             | Self::BadRequest { .. }
             | Self::Query { .. } => false,
         }

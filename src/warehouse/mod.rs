@@ -11,6 +11,7 @@ mod fixture;
 mod instants;
 mod lake;
 mod needs;
+mod none;
 mod postgres;
 mod sql;
 
@@ -24,6 +25,7 @@ use crate::domain::CohortRequest;
 pub use error::WarehouseError;
 pub use examine::{Examine, Sample};
 pub use lake::LakeWarehouse;
+pub use none::NoWarehouse;
 pub use postgres::{PostgresSettings, PostgresWarehouse};
 
 /// A place that holds events and assignments and can sum over them.

@@ -29,6 +29,9 @@ def options():
     parser.add_argument("--user", help="take mail only after AUTH as this user")
     parser.add_argument("--password", default="")
     parser.add_argument("--refuse", action="append", default=[], metavar="ADDRESS", help="answer 550 to this recipient")
+    parser.add_argument("--defer", action="append", default=[], metavar="ADDRESS=N", help="answer 451 to this recipient N times")
+    parser.add_argument("--slow", type=float, default=0, metavar="SECONDS", help="answer each message so much later")
+    parser.add_argument("--answer", metavar="REPLY", help="answer this to every message and keep none")
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="answer 451 to the first N messages")
     parser.add_argument("--vanish", type=int, default=0, metavar="N", help="store the first N messages, but hang up unanswered")
     return parser.parse_args()
@@ -64,15 +67,22 @@ class Keeper:
         self.wanted = wanted
         self.asked = 0
         self.stored = 0
+        self.deferred = {address: int(times) for address, times in (item.rsplit("=", 1) for item in wanted.defer)}
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
         if address in self.wanted.refuse:
             return "550 5.1.1 No such mailbox here"
+        if self.deferred.get(address, 0) > 0:
+            self.deferred[address] -= 1
+            return "451 4.7.1 Not yet, try again later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
         self.asked += 1
+        await asyncio.sleep(self.wanted.slow)
+        if self.wanted.answer:
+            return self.wanted.answer
         if self.asked <= self.wanted.busy:
             return "451 4.3.2 Busy, try again later"
         try:

@@ -436,7 +436,7 @@ async fn a_day_before_the_last_decided_one_is_refused() {
 // Follow-ups that fail
 
 /// A harmful candidate after two days, on the eve of its rollback.
-async fn on_the_eve_of_a_rollback() -> World {
+pub async fn on_the_eve_of_a_rollback() -> World {
     let mut world = World::new(vec![harmful("steady")]).await;
     for n in 0..2 {
         world.live(day(n)).await;
@@ -618,7 +618,7 @@ async fn an_allocation_changed_by_hand_begins_an_epoch_and_is_told() {
         .await;
     let report = world.night(day(2), 0).await;
     assert_eq!(of(&report, "steady")["outside_change"], true);
-    let sentence = "Somebody else changed the split";
+    let sentence = "somebody else changed the split";
     assert!(world.page(day(2)).contains(sentence));
     assert!(world.mails().iter().any(|mail| mail.contains(sentence)));
     let epochs = "SELECT group_concat(number || ' ' || opened_by, ', ') FROM
@@ -654,7 +654,7 @@ async fn a_change_by_hand_is_told_even_if_the_night_is_run_again_first() {
     world.night(day(1), 0).await;
     world.live(day(2)).await;
     world.night(day(2), 0).await;
-    let sentence = "Somebody else changed the split";
+    let sentence = "somebody else changed the split";
     assert!(world.mails().iter().any(|mail| mail.contains(sentence)), "no mail tells the change");
 }
 
@@ -798,7 +798,7 @@ async fn a_password_in_the_file_is_refused_and_not_repeated() {
 // PostgreSQL
 
 /// The same world with its tables and events in a database.
-fn on_postgres(url: &str, scenarios: Vec<Scenario>) -> World {
+pub fn on_postgres(url: &str, scenarios: Vec<Scenario>) -> World {
     let mut world = World::bare(scenarios);
     world.settings["control"] = json!({ "url": url });
     world.settings["warehouse"] = json!({ "postgres": {} });
@@ -807,7 +807,7 @@ fn on_postgres(url: &str, scenarios: Vec<Scenario>) -> World {
 }
 
 /// An experiment of flags at 90/10.
-fn creation(scenario: &Scenario) -> String {
+pub fn creation(scenario: &Scenario) -> String {
     let name = scenario.experiment;
     let [control, candidate] = ["control", "candidate"].map(|arm| key(&format!("{name} {arm}")));
     format!(
@@ -820,14 +820,15 @@ fn creation(scenario: &Scenario) -> String {
     )
 }
 
-fn shares_of(scenario: &Scenario) -> Shares {
+pub fn shares_of(scenario: &Scenario) -> Shares {
     let name = scenario.experiment;
     let arm = |arm: &str, share| (key(&format!("{name} {arm}")), arm.to_owned(), share);
     let variants = vec![arm("control", 9_000), arm("candidate", 1_000)];
     Shares { name: name.to_owned(), experiment: key(name), active: true, variants }
 }
 
-async fn store(pool: &PgPool, traffic: &DayOfTraffic) {
+/// Keeps a day of traffic, as the services around the job do.
+pub async fn store(pool: &PgPool, traffic: &DayOfTraffic) {
     let metrics = |event: &Event| -> Value {
         let pairs = [("latency_ms", event.latency_ms), ("cost", event.cost)];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
@@ -859,7 +860,7 @@ async fn store(pool: &PgPool, traffic: &DayOfTraffic) {
 }
 
 /// A text in the first reason of that kind for the candidate.
-fn reason<'a>(report: &'a Value, experiment: &str, kind: &str, field: &str) -> &'a str {
+pub fn reason<'a>(report: &'a Value, experiment: &str, kind: &str, field: &str) -> &'a str {
     let candidates = of(report, experiment)["candidates"].as_array().unwrap();
     let candidate = candidates.iter().find(|c| c["name"] == "candidate").unwrap();
     let found = candidate["decision"]["reasons"].as_array().unwrap().iter().find(|r| r["reason"] == kind);

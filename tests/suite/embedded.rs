@@ -409,7 +409,8 @@ pub fn events_frame_with_text(events: &[Event]) -> DataFrame {
     frame
 }
 
-fn assignments_frame(assignments: &[Assignment]) -> DataFrame {
+/// First exposures as the lake keeps them.
+pub fn assignments_frame(assignments: &[Assignment]) -> DataFrame {
     let keys = |name: &str, keys: Vec<String>| Series::new(name.into(), keys);
     frame(vec![
         keys("experiment_id", assignments.iter().map(|a| a.experiment.to_string()).collect()),

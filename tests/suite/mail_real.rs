@@ -137,9 +137,36 @@ async fn a_lost_answer_repeats_the_same_mail() {
 }
 
 #[tokio::test]
-async fn a_refused_receiver_is_final() {
+async fn a_refused_receiver_keeps_the_mail_from_nobody_else() {
     let smtp = Smtp::start(Rules { refuse: &["zoe@example.com"], ..Rules::default() }).await;
-    let error = mailer(settings(&smtp)).send(&mail()).await.expect_err("a receiver is refused");
-    assert!(error.is_permanent(), "{error}");
+    let sent = mailer(settings(&smtp)).send(&mail()).await.expect("one receiver is left");
+    assert_eq!(sent.refused, ["zoe@example.com: 550 5.1.1 No such mailbox here"]);
+    let mails = smtp.mails();
+    let [kept] = mails.as_slice() else { panic!("{} mails", mails.len()) };
+    assert_eq!(kept.to, ["ops@example.com"]);
+    assert_eq!(kept.header("to"), Some("ops@example.com, Zoë Müller <zoe@example.com>"), "the mail itself is the same");
+}
+
+#[tokio::test]
+async fn a_receiver_refused_for_now_is_waited_for_within_bounds() {
+    // Each attempt asks twice: with the mail, and without it to learn who is meant.
+    let smtp = Smtp::start(Rules { defer: &[("zoe@example.com", 4)], ..Rules::default() }).await;
+    let sent = mailer(settings(&smtp)).send(&mail()).await.expect("the third attempt is taken");
+    assert!(sent.refused.is_empty(), "{:?}", sent.refused);
+    let mails = smtp.mails();
+    let [kept] = mails.as_slice() else { panic!("{} mails", mails.len()) };
+    assert_eq!(kept.to, ["ops@example.com", "zoe@example.com"]);
+
+    let longer = Smtp::start(Rules { defer: &[("zoe@example.com", 99)], ..Rules::default() }).await;
+    let sent = mailer(settings(&longer)).send(&mail()).await.expect("the others are not kept waiting");
+    assert_eq!(sent.refused, ["zoe@example.com: 451 4.7.1 Not yet, try again later"]);
+    assert_eq!(longer.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_every_receiver_is_refused_for_is_not_taken() {
+    let smtp = Smtp::start(Rules { refuse: &["ops@example.com", "zoe@example.com"], ..Rules::default() }).await;
+    let error = mailer(settings(&smtp)).send(&mail()).await.expect_err("nobody is left");
+    assert!(error.is_permanent() && error.is_for_good(), "{error}");
     assert!(smtp.mails().is_empty());
 }

@@ -1,17 +1,26 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
 mod analyze;
+mod applying;
 mod architecture;
 mod bad_input;
 mod checks;
+mod concurrency;
+mod crash;
 mod decide_properties;
 mod embedded;
+mod faults;
+mod flip_properties;
+mod inspect;
 mod mail_real;
 mod night_real;
+mod operator;
 mod program;
 mod readme;
 mod reference;
 mod registry_real;
+mod restated;
+mod scenarios;
 mod simulation;
 mod stats_properties;
 mod support;

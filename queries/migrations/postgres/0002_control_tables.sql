@@ -31,18 +31,20 @@ CREATE TABLE rampkeeper.partitions (
     latest_event_at timestamptz
 );
 
--- Closed evidence; read once, never changed. `definition` is the digest of the metrics' definitions.
+-- Closed evidence, never changed. `definition` is the digest of the metrics' definitions. Data that were restated since
+-- give a further revision, beside the one that was decided from.
 CREATE TABLE rampkeeper.cohorts (
     experiment_id uuid NOT NULL,
     definition    text NOT NULL,
     cohort_date   date NOT NULL,
     epoch         bigint NOT NULL,
     variant_id    uuid NOT NULL,
+    revision      bigint NOT NULL DEFAULT 0,
     moments       json NOT NULL,
     health        json NOT NULL,
     checksum      text NOT NULL,
     read_at       timestamptz NOT NULL,
-    PRIMARY KEY (experiment_id, definition, cohort_date, epoch, variant_id)
+    PRIMARY KEY (experiment_id, definition, cohort_date, epoch, variant_id, revision)
 );
 
 -- Through which date the cohorts of an experiment are closed.

@@ -29,18 +29,20 @@ CREATE TABLE rampkeeper_partitions (
     latest_event_at TEXT
 );
 
--- Closed evidence; read once, never changed. `definition` is the digest of the metrics' definitions.
+-- Closed evidence, never changed. `definition` is the digest of the metrics' definitions. Data that were restated since
+-- give a further revision, beside the one that was decided from.
 CREATE TABLE rampkeeper_cohorts (
     experiment_id TEXT NOT NULL,
     definition    TEXT NOT NULL,
     cohort_date   TEXT NOT NULL,
     epoch         INTEGER NOT NULL,
     variant_id    TEXT NOT NULL,
+    revision      INTEGER NOT NULL DEFAULT 0,
     moments       TEXT NOT NULL,
     health        TEXT NOT NULL,
     checksum      TEXT NOT NULL,
     read_at       TEXT NOT NULL,
-    PRIMARY KEY (experiment_id, definition, cohort_date, epoch, variant_id)
+    PRIMARY KEY (experiment_id, definition, cohort_date, epoch, variant_id, revision)
 );
 
 -- through which date the cohorts of an experiment are closed.

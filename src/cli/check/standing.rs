@@ -27,7 +27,7 @@ pub(super) async fn lease(asked: &Asked<'_>, store: Option<&ControlStore>) -> Ve
 pub(super) async fn journal(asked: &Asked<'_>, store: Option<&ControlStore>) -> Vec<Finding> {
     let area = Area::Journal;
     let Some(store) = store else { return Vec::new() };
-    let open = match in_time(store.open_actions(asked.now)).await {
+    let open = match in_time(store.due_actions(asked.now)).await {
         Ok(open) => open,
         Err(error) => return vec![Finding::fail(area, "journal", error, TABLES)],
     };

@@ -7,7 +7,7 @@ use polars::prelude::{
 
 use crate::domain::{Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::instants::date_of;
+use crate::warehouse::instants::{date_of, midnight, next_midnight};
 use crate::warehouse::needs::{Adds, Needs, Reading};
 
 use super::columns::{Absence, Kind, Wanted, collect, key_type, scan};
@@ -193,11 +193,14 @@ fn not_number(needs: &Needs, reading: &Reading) -> Expr {
     is_type(&needs.events[reading.event]).and(x().is_not_null()).and(x().is_finite().not())
 }
 
-/// Only for the latest event of a day: its count comes from the footers.
+/// Only for the latest event of a day: its count comes from the footers. An event that lies in the day's folder and
+/// happened on another, such as one of a clock that is ahead, says nothing of how far the day was written.
 pub(super) fn latest(day: &Day) -> Result<Option<i64>, WarehouseError> {
     let days = std::slice::from_ref(day);
-    let frame = scan(days, &[Wanted::required("timestamp", Kind::Instant)])?.select([col("timestamp").max()]);
-    let frame = collect(frame, days)?;
+    let begin = midnight(day.date);
+    let on_that_day = col("timestamp").gt_eq(lit(begin)).and(col("timestamp").lt(lit(next_midnight(begin))));
+    let events = scan(days, &[Wanted::required("timestamp", Kind::Instant)])?.filter(on_that_day);
+    let frame = collect(events.select([col("timestamp").max()]), days)?;
     let latest = frame.column("timestamp").and_then(Column::i64).map(|latest| latest.get(0));
     latest.map_err(|error| WarehouseError::Query {
         doing: format!("dating the {}", day.describe()),

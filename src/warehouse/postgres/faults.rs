@@ -129,6 +129,8 @@ pub(super) fn in_words(error: sqlx::Error, doing: String, place: &str, timeout: 
     };
     match code.as_str() {
         "57014" => WarehouseError::TimedOut { doing, timeout },
+        // Every number that is read fits a double; only what is made of them may not.
+        "22003" => WarehouseError::Overflow { doing, source: error.into() },
         "42501" => WarehouseError::Forbidden { warehouse, doing, source: error.into() },
         // Shutdown or restart of the server, too many connections, and no such database.
         "57P01" | "57P02" | "57P03" | "53300" | "3D000" => {

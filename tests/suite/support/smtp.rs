@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
 use super::launcher::Launcher;
 
@@ -15,6 +17,12 @@ pub struct Rules<'a> {
     pub login: Option<(&'a str, &'a str)>,
     /// Answer 550 to these recipients.
     pub refuse: &'a [&'a str],
+    /// Answer 451 to these recipients so often.
+    pub defer: &'a [(&'a str, u32)],
+    /// Answer each message so many seconds later.
+    pub slow: u32,
+    /// Answer this to every message, and keep none.
+    pub answer: Option<&'a str>,
     /// Answer 451 to so many messages before the first is taken.
     pub busy: u32,
     /// Keep so many messages but hang up instead of answering: the one instant that SMTP leaves open.
@@ -35,6 +43,9 @@ impl Smtp {
         let mut arguments = vec![format!("--busy={}", rules.busy), format!("--vanish={}", rules.vanish)];
         arguments.extend(rules.starttls.then(|| "--starttls".to_owned()));
         arguments.extend(rules.refuse.iter().map(|address| format!("--refuse={address}")));
+        arguments.extend(rules.defer.iter().map(|(address, times)| format!("--defer={address}={times}")));
+        arguments.push(format!("--slow={}", rules.slow));
+        arguments.extend(rules.answer.map(|answer| format!("--answer={answer}")));
         if let Some((user, password)) = rules.login {
             arguments.extend([format!("--user={user}"), format!("--password={password}")]);
         }
@@ -61,13 +72,41 @@ impl Smtp {
         self.ca.as_deref().expect("only a server with `starttls` has a certificate")
     }
 
+    /// Throws away what was kept.
+    pub fn empty(&self) {
+        for file in self.files() {
+            std::fs::remove_file(&file).unwrap_or_else(|cause| panic!("{}: {cause}", file.display()));
+        }
+    }
+
+    /// Waits until the server has dealt with all that was said to it before. It is one loop: by the answers to a
+    /// conversation that begins now, it has read what lay there.
+    pub async fn calm(&self) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("the mail server listens");
+        let mut lines = BufReader::new(stream);
+        for say in ["", "EHLO test\r\n", "NOOP\r\n", "NOOP\r\n", "QUIT\r\n"] {
+            lines.get_mut().write_all(say.as_bytes()).await.expect("the mail server hears");
+            let mut line = String::new();
+            // A reply goes on as long as its lines have a dash after the number.
+            while line.is_empty() || line.as_bytes().get(3) == Some(&b'-') {
+                line.clear();
+                let read = lines.read_line(&mut line).await.expect("the mail server answers");
+                assert!(read > 0, "the mail server hung up");
+            }
+        }
+    }
+
     /// Every message kept so far, in order of arrival.
     pub fn mails(&self) -> Vec<Mail> {
+        self.files().iter().map(|file| read(file)).collect()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
         let entries = self.folder.read_dir().unwrap_or_else(|cause| panic!("mail server's folder: {cause}"));
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
         files.sort();
-        files.iter().map(|file| read(file)).collect()
+        files
     }
 }
 

@@ -1,0 +1,1 @@
+SELECT CAST(allocation AS TEXT) AS allocation FROM exp.variants WHERE id = $1::uuid

@@ -1,0 +1,1 @@
+SELECT min(position) AS position FROM rampkeeper.decisions WHERE position > $1

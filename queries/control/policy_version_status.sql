@@ -1,0 +1,1 @@
+SELECT status AS value FROM exp.policy_versions WHERE id = $1::uuid

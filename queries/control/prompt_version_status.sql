@@ -1,0 +1,1 @@
+SELECT status AS value FROM exp.prompt_versions WHERE id = $1::uuid

@@ -1,0 +1,121 @@
+//! Data that were restated after they had been decided from: the latest days are counted again every night, and where a
+//! count has changed, the cohorts that it touches are read again. What was decided from stays beside what is known now.
+
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use super::days::Days;
+use super::error::NightError;
+use super::replay::recall;
+use super::{Mode, Night};
+use crate::control::{ExperimentRecord, StoredDecision, Wanted};
+use crate::evidence::{Cohort, MetricSet, assess, closed_by};
+use crate::report::{Restatement, WouldHaveBeen};
+
+/// A day whose events are no longer those that were decided from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RestatedDay {
+    pub(super) date: Date,
+    pub(super) rows_before: u64,
+    pub(super) rows_now: u64,
+}
+
+impl RestatedDay {
+    fn told(&self) -> String {
+        format!("{} ({} events, {} now)", self.date, self.rows_before, self.rows_now)
+    }
+}
+
+impl Night<'_> {
+    /// Reads the cohorts again that restated days touch, puts those that differ into `cohorts`, and keeps them as further
+    /// revisions. Gives how many there are.
+    pub(super) async fn restate(
+        &self,
+        record: &ExperimentRecord,
+        set: &MetricSet,
+        cohorts: &mut [Cohort],
+        days: &mut Days<'_>,
+        mode: Mode,
+    ) -> Result<usize, NightError> {
+        let (Some(first), Some(last)) = (cohorts.iter().map(|c| c.date).min(), cohorts.iter().map(|c| c.date).max())
+        else {
+            return Ok(0);
+        };
+        let mut differing = Vec::new();
+        let restated: Vec<Date> = days.restated().iter().map(|day| day.date).collect();
+        for day in restated {
+            // An event of that day counts for whoever was first exposed on it, or a window before.
+            let from = day.saturating_sub(i64::from(set.window_days).days()).max(first);
+            let to = day.min(last);
+            if from > to {
+                continue;
+            }
+            let Ok(again) = self.close(record, set, from, to).await else {
+                // The stored evidence stands, and the day is looked at again by the next night.
+                days.keep_restated(day);
+                continue;
+            };
+            for now in again {
+                let known =
+                    cohorts.iter_mut().find(|c| (c.date, c.epoch, c.variant) == (now.date, now.epoch, now.variant));
+                if let Some(known) = known.filter(|known| known.checksum() != now.checksum()) {
+                    *known = now.clone();
+                    differing.push(now);
+                }
+            }
+        }
+        if mode != Mode::Plan && !differing.is_empty() {
+            self.control.restate_cohorts(record.experiment.id, set, &differing, self.now).await?;
+        }
+        Ok(differing.len())
+    }
+
+    /// What a restatement would have meant for the last night's decisions.
+    pub(super) async fn restatement(
+        &self,
+        record: &ExperimentRecord,
+        cohorts: &[Cohort],
+        days: &Days<'_>,
+        count: usize,
+    ) -> Result<Option<Restatement>, NightError> {
+        if count == 0 {
+            return Ok(None);
+        }
+        let mut would_have_been = Vec::new();
+        for (id, stored) in self.last_decisions(record).await? {
+            let Some(recalled) = recall(self.control, stored).await? else { continue };
+            let Some(variant) = record.experiment.variant_by_id(id) else { continue };
+            let known_now = closed_by(cohorts, &recalled.rules.metrics, recalled.stored.as_of);
+            let mut comparison = recalled.comparison();
+            comparison.cohorts = &known_now;
+            let now = recalled.decide_on(&assess(&comparison));
+            would_have_been.push(WouldHaveBeen {
+                candidate: variant.name.clone(),
+                decision: recalled.stored.id,
+                was: recalled.stored.decision.outcome.clone(),
+                would_be: now.outcome,
+            });
+        }
+        let days = days.restated().iter().map(RestatedDay::told).collect();
+        Ok(Some(Restatement { days, cohorts: count, would_have_been }))
+    }
+
+    /// The last decision of each candidate that an earlier night decided.
+    async fn last_decisions(
+        &self,
+        record: &ExperimentRecord,
+    ) -> Result<BTreeMap<crate::domain::VariantId, StoredDecision>, NightError> {
+        let mut found = BTreeMap::new();
+        let nights = record.last_decisions.values().map(|last| last.as_of).max();
+        let wanted = Wanted { experiment: Some(record.experiment.id), as_of: nights, ..Wanted::default() };
+        if nights.is_some() {
+            for stored in self.control.decisions(wanted, 1000).await? {
+                // Later revisions come later in the chain.
+                found.insert(stored.candidate, stored);
+            }
+        }
+        Ok(found)
+    }
+}
