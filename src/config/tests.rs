@@ -195,3 +195,24 @@ fn a_missing_file_is_named() {
     let missing = load(Path::new("nowhere/rampkeeper.yml")).unwrap_err().to_string();
     assert!(missing.contains("nowhere/rampkeeper.yml"), "{missing}");
 }
+
+#[test]
+fn encryption_that_checks_nothing_is_not_mixed_with_an_authority() {
+    let settings = "\
+control: { url: \"postgres://guard@db/app?sslmode=sometimes\" }
+warehouse: { postgres: { url: \"postgres://guard@db/app?sslmode=require\", ca_file: ca.pem } }
+registry: { mlflow: { url: \"http://mlflow:5000\", ca_file: ca.pem } }
+";
+    let told = load_from(settings, METRICS, PROMOTION).unwrap_err();
+    insta::assert_snapshot!(told, @r"
+    the configuration has 3 faults; nothing was touched
+      DIR/rampkeeper.yml:1:12: control.url: this `sslmode` is not one of disable, allow, prefer, require, verify-ca, verify-full
+      DIR/rampkeeper.yml:2:74: warehouse.postgres.ca_file: this `sslmode` checks no certificate, so `ca_file` would be of no use; leave `sslmode` out
+      DIR/rampkeeper.yml:3:54: registry.mlflow.ca_file: http has no certificate to check; write https://… as the `url`
+    ");
+    let embedded = SETTINGS.replace("control.db\"", "control.db\", ca_file: ca.pem");
+    let told = load_from(&embedded, METRICS, PROMOTION).unwrap_err();
+    assert!(told.contains("control.ca_file: SQLite is a file"), "{told}");
+    let sound = settings.replace("?sslmode=sometimes", "").replace("require", "verify-ca").replace("http:", "https:");
+    assert!(load_from(&sound, METRICS, PROMOTION).is_ok());
+}
