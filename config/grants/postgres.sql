@@ -70,10 +70,11 @@ GRANT SELECT, INSERT, UPDATE (through) ON rampkeeper.cohort_progress TO rampkeep
 GRANT SELECT, INSERT, UPDATE (status, stage, entered_on, version, updated_at) ON rampkeeper.rollouts TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (status, attempts, last_error, updated_at) ON rampkeeper.actions TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (told) ON rampkeeper.night_reports TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (found, told_at, closed_at, closed_because) ON rampkeeper.incidents TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (value, action_key, written_at) ON rampkeeper.registry_writes TO rampkeeper_control;
+-- A day that was restated; a unit that was assigned anew and is moved again.
 GRANT SELECT, INSERT, UPDATE (event_rows, latest_event_at) ON rampkeeper.partitions TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (moved_at, assigned_at) ON rampkeeper.assignment_moves TO rampkeeper_control;
-GRANT SELECT, INSERT, UPDATE (told_at, closed_at, closed_because) ON rampkeeper.incidents TO rampkeeper_control;
-GRANT SELECT, INSERT, UPDATE (value, action_key, written_at) ON rampkeeper.registry_writes TO rampkeeper_control;
 
 -- The lease is no record. Whoever holds it gives it back by removing its row.
 GRANT SELECT, INSERT, UPDATE (holder, expires_at), DELETE ON rampkeeper.leases TO rampkeeper_control;

@@ -160,7 +160,7 @@ mod tests {
         };
         assert_eq!(with("DELETE"), ["rampkeeper.leases", "rampkeeper.registry_aliases"]);
         assert!(with("TRUNCATE").is_empty());
-        for record in ["decisions", "looks", "cohorts", "assignment_moves", "rules", "amendments", "acts"] {
+        for record in ["decisions", "looks", "cohorts", "rules", "amendments", "acts"] {
             assert!(!with("UPDATE").contains(&format!("rampkeeper.{record}").as_str()), "{record}");
         }
         let warehouse = needed(WAREHOUSE, &["context", "payload"]);
