@@ -31,9 +31,9 @@ use crate::apply::{Applier, actions_of, chain, patiently};
 use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
 use crate::decide::Basis;
-use crate::domain::{Epoch, RolloutState};
+use crate::domain::{Epoch, RolloutState, Share, VariantId, after_redraw, in_force_since};
 use crate::notify::Mailer;
-use crate::plan::Versions;
+use crate::plan::{Plan, Versions};
 use crate::registry::Registry;
 use crate::report::{ExperimentReport, NightReport, Standing};
 use crate::warehouse::Warehouse;
@@ -126,6 +126,7 @@ impl Night<'_> {
         applier.apply_pending().await?;
         applier.read_back(report).await?;
         report.resumed = applier.resumed().to_vec();
+        report.moved = applier.moved();
         report.unfinished = applier.unfinished();
         report.incidents = applier.incidents().await?;
         self.tell(report, run, applier, complete).await
@@ -143,6 +144,7 @@ impl Night<'_> {
             at: self.now,
             experiments: Vec::new(),
             resumed: Vec::new(),
+            moved: Vec::new(),
             unfinished: Vec::new(),
             incidents: Vec::new(),
         }
@@ -181,10 +183,17 @@ impl Night<'_> {
     ) -> Result<ExperimentReport, NightError> {
         self.observe(&mut record, mode, now).await?;
         // A decision is never older than the epoch that it was made in.
-        let now = record.epochs.last().map_or(now, |epoch| now.max(epoch.started_at));
+        let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
         let collected = self.collect(&record, days, mode).await?;
-        let case =
-            Case { config: self.config, versions, collected: &collected, as_of: self.as_of, now, by_hand_only: false };
+        let case = Case {
+            config: self.config,
+            versions,
+            collected: &collected,
+            as_of: self.as_of,
+            now,
+            settling_time: self.settling_time(),
+            by_hand_only: false,
+        };
         self.conclude(&case, &record, mode, night).await
     }
 
@@ -284,22 +293,7 @@ impl Night<'_> {
         let untouched = |state: &&RolloutState| !plan.rollouts.iter().any(|r| r.candidate == state.candidate);
         let changed = judged.candidates.iter().filter(|c| c.state_is_new).map(|c| &c.state).filter(untouched);
         let rollouts = plan.rollouts.iter().chain(changed).cloned().collect();
-        let changes = !plan.allocations.is_empty() || plan.moves_units;
-        let epoch = record.epochs.last().filter(|_| changes).map(|last| NewEpoch {
-            epoch: Epoch {
-                number: last.number + 1,
-                started_at: now,
-                ended_at: None,
-                allocations: match plan.allocations.is_empty() {
-                    true => experiment.variants.iter().map(|v| (v.id, v.allocation)).collect(),
-                    false => plan.allocations.iter().map(|a| (a.variant, a.to)).collect(),
-                },
-                moved_units: plan.moves_units,
-                outside: false,
-            },
-            ends: Some((last.number, now)),
-        });
-        let settled = now + self.settling_time();
+        let moment = judge::moment(record, self.as_of, now, self.settling_time());
         let night = NightRecord {
             run,
             experiment,
@@ -307,8 +301,8 @@ impl Night<'_> {
             decisions: decisions.collect(),
             plan,
             rollouts,
-            epoch,
-            actions: actions_of(experiment, plan, id_of, settled),
+            epochs: epochs_of(record, plan, moment.now),
+            actions: actions_of(experiment, plan, id_of, moment.settled),
             report: json!(report),
             rules: &judged.rules,
             last_rules: record.rules.as_ref().map(|stored| stored.number),
@@ -342,6 +336,29 @@ impl Night<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The epochs that a plan opens at `now`: none if it changes no split and moves no units. Control's units that are drawn
+/// anew are split otherwise than the units that come, so they have an epoch of their own before that of the new split.
+fn epochs_of(record: &ExperimentRecord, plan: &Plan, now: Timestamp) -> Vec<NewEpoch> {
+    let Some(last) = record.epochs.last() else { return Vec::new() };
+    let allocations: Vec<(VariantId, Share)> = match plan.allocations.is_empty() {
+        true if !plan.moves_units => return Vec::new(),
+        true => record.experiment.variants.iter().map(|v| (v.id, v.allocation)).collect(),
+        false => plan.allocations.iter().map(|a| (a.variant, a.to)).collect(),
+    };
+    let epoch = |number, started_at, allocations, moved_units, redrawn_at| NewEpoch {
+        epoch: Epoch { number, started_at, ended_at: None, allocations, moved_units, outside: false, redrawn_at },
+        ends: Some((number - 1, started_at)),
+    };
+    let Some(redraw) = plan.redraw() else {
+        return vec![epoch(last.number + 1, now, allocations, plan.moves_units, None)];
+    };
+    let after = after_redraw(redraw.exposed_at);
+    vec![
+        epoch(redraw.epoch, now, redraw.split(), true, Some(redraw.exposed_at)),
+        epoch(redraw.epoch + 1, after, allocations, false, None),
+    ]
 }
 
 fn failed(name: String, why: String) -> ExperimentReport {

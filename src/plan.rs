@@ -4,9 +4,12 @@
 //! journal, each with an idempotency key. A step that overwrites a value says what it expects to stand there: what else
 //! is found, somebody else has set. Nothing there, and what Rampkeeper itself wrote last, is expected always.
 
+mod redraw;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +19,7 @@ use crate::decide::{Decision, Outcome};
 use crate::domain::{
     ExistingUnits, Experiment, ModelVersion, Policy, RolloutState, RolloutStatus, Share, Variant, VariantId,
 };
+pub use redraw::{Drawn, Redraw};
 
 /// One follow-up of a decision, in the order of execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub enum Step {
         /// Its name.
         to_name: String,
     },
+    /// Draw control's units anew, so that a ramp reaches units that have an arm.
+    RedrawControl(Redraw),
     /// Write an event of our own.
     LogEvent {
         /// Such as `model_promoted`.
@@ -155,6 +161,19 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
 }
 
+/// When a plan is made, and what it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The night.
+    pub as_of: Date,
+    /// When its allocations are set.
+    pub now: Timestamp,
+    /// When the split has settled.
+    pub settled: Timestamp,
+    /// The number of the epoch that a changed split opens.
+    pub epoch: i64,
+}
+
 /// The versions behind the variants, as the experiment tables name them.
 pub type Versions = BTreeMap<Uuid, ModelVersion>;
 
@@ -164,7 +183,7 @@ pub fn plan(
     policy: &Policy,
     versions: &Versions,
     judged: &[(&RolloutState, &Decision)],
-    as_of: Date,
+    moment: Moment,
 ) -> Plan {
     let Some(control) = experiment.variant(&policy.control) else { return Plan::default() };
     let mut planner = Planner {
@@ -172,7 +191,9 @@ pub fn plan(
         policy,
         versions,
         control,
-        as_of,
+        as_of: moment.as_of,
+        pool: control.allocation,
+        drawn: Vec::new(),
         shares: experiment.variants.iter().map(|v| (v.id, v.allocation)).collect(),
         plan: Plan::default(),
     };
@@ -187,6 +208,7 @@ pub fn plan(
             planner.ramp(state, stage, to);
         }
     }
+    planner.redraw(moment);
     for (state, decision) in judged {
         if decision.outcome == Outcome::Promote {
             let siblings: Vec<&RolloutState> = judged
@@ -207,6 +229,10 @@ struct Planner<'a> {
     control: &'a Variant,
     as_of: Date,
     shares: BTreeMap<VariantId, Share>,
+    /// The share that the units on control stand for.
+    pool: Share,
+    /// What the candidates that rise get of them.
+    drawn: Vec<Drawn>,
     plan: Plan,
 }
 
@@ -217,6 +243,8 @@ impl Planner<'_> {
         self.advance(state, RolloutStatus::RolledBack, state.stage);
         if self.policy.on_rollback == ExistingUnits::Move {
             self.plan.moves_units = true;
+            // Its units come back before control's are drawn.
+            self.pool = self.pool.saturating_add(candidate.allocation);
             self.move_units(candidate, candidate, self.control);
         }
         // A version that another arm goes on serving is not archived: the arms may differ in their parameters alone.
@@ -232,6 +260,8 @@ impl Planner<'_> {
 
     fn ramp(&mut self, state: &RolloutState, stage: usize, to: Share) {
         let Some(candidate) = self.experiment.variant_by_id(state.candidate) else { return };
+        let share = to.saturating_sub(self.share(candidate.id));
+        self.drawn.push(Drawn { variant: candidate.id, name: candidate.name.clone(), share });
         self.shift(candidate.id, to);
         self.advance(state, RolloutStatus::Ramping, stage);
         if let Some(version) = self.model(candidate) {
@@ -241,6 +271,28 @@ impl Planner<'_> {
             let alias = CHALLENGER.to_owned();
             self.step(candidate, Step::SetAlias { alias, version, expect, or_production: false });
         }
+    }
+
+    /// Draws the units on control for all candidates that rise, at once: those of one night share one pool.
+    fn redraw(&mut self, moment: Moment) {
+        let to: Vec<Drawn> = self.drawn.drain(..).filter(|drawn| drawn.share > Share::NONE).collect();
+        let taken: Share = to.iter().map(|drawn| drawn.share).sum();
+        let (Some(first), true) = (to.first(), self.policy.on_ramp == ExistingUnits::Move) else { return };
+        if taken >= self.pool {
+            return;
+        }
+        self.plan.moves_units = true;
+        let candidate = first.variant;
+        let redraw = Redraw {
+            from: self.control.id,
+            from_name: self.control.name.clone(),
+            pool: self.pool,
+            to,
+            epoch: moment.epoch,
+            assigned_before: moment.now,
+            exposed_at: moment.settled,
+        };
+        self.plan.steps.push(PlannedStep { candidate, step: Step::RedrawControl(redraw) });
     }
 
     fn promote(&mut self, state: &RolloutState, siblings: &[&RolloutState]) {
@@ -405,6 +457,14 @@ pub fn is_retired(variant: &Variant) -> bool {
 }
 
 impl Plan {
+    /// How control's units are drawn anew, if they are.
+    pub fn redraw(&self) -> Option<&Redraw> {
+        self.steps.iter().find_map(|planned| match &planned.step {
+            Step::RedrawControl(redraw) => Some(redraw),
+            _ => None,
+        })
+    }
+
     /// Whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
         self.allocations.is_empty() && self.rollouts.is_empty() && self.steps.is_empty()
@@ -416,6 +476,7 @@ impl Step {
     pub fn kind(&self) -> &'static str {
         match self {
             Step::MoveAssignments { .. } => "move_assignments",
+            Step::RedrawControl(_) => "redraw_control",
             Step::LogEvent { .. } => "log_event",
             Step::SetTag { .. } => "set_tag",
             Step::ArchiveOtherProduction { .. } => "archive_other_production",
@@ -433,6 +494,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::MoveAssignments { from_name, to_name, .. } => write!(f, "move the units of {from_name} to {to_name}"),
+            Step::RedrawControl(redraw) => redraw.fmt(f),
             Step::LogEvent { event_type, .. } => write!(f, "log the event {event_type}"),
             Step::SetTag { version, key, value, .. } => write!(f, "tag {version} {key}={value}"),
             Step::ArchiveOtherProduction { keep, .. } => {

@@ -42,7 +42,7 @@ GRANT SELECT (id, name, status, unit_type, start_at, end_at, created_at), UPDATE
     ON exp.experiments TO rampkeeper_control;
 GRANT SELECT (id, experiment_id, name, allocation, config, created_at), UPDATE (allocation, name)
     ON exp.variants TO rampkeeper_control;
-GRANT SELECT (experiment_id, unit_id, variant_id, assigned_at), UPDATE (variant_id)
+GRANT SELECT (experiment_id, unit_id, variant_id, assigned_at), UPDATE (variant_id, assigned_at)
     ON exp.assignments TO rampkeeper_control;
 GRANT SELECT (id, mlflow_model_name, mlflow_model_version, status), UPDATE (status)
     ON exp.policy_versions TO rampkeeper_control;

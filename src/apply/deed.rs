@@ -119,6 +119,7 @@ impl Deed {
                 | Step::SetAlias { .. }
                 | Step::ReleaseAlias { .. } => Adapter::Registry,
                 Step::MoveAssignments { .. }
+                | Step::RedrawControl(_)
                 | Step::LogEvent { .. }
                 | Step::SetPolicyVersionStatus { .. }
                 | Step::SetPromptVersionStatus { .. }

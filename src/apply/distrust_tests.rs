@@ -258,6 +258,7 @@ async fn allocations_are_read_again() {
             by_hand: vec![],
         }],
         resumed: vec![],
+        moved: vec![],
         unfinished: vec![],
         incidents: vec![],
     };

@@ -21,13 +21,14 @@ mod deed;
 mod error;
 mod guarded;
 mod incidents;
+mod redraw;
 mod step;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -55,12 +56,14 @@ pub struct Applier<'a> {
     mailer: Option<&'a dyn Mailer>,
     run: Uuid,
     now: Timestamp,
+    begun: Instant,
     /// Held while a mail is on its way: who stops the run waits for it, lest it go out twice.
     sending: &'a Mutex<()>,
     left: Vec<Left>,
     /// What earlier runs had left, by its keys.
     left_over: BTreeSet<String>,
     resumed: Vec<String>,
+    moved: std::sync::Mutex<Vec<String>>,
     registry_is_away: bool,
 }
 
@@ -137,7 +140,21 @@ impl<'a> Applier<'a> {
         sending: &'a Mutex<()>,
     ) -> Self {
         let (left, left_over, resumed) = (Vec::new(), BTreeSet::new(), Vec::new());
-        Self { control, registry, mailer, run, now, sending, left, left_over, resumed, registry_is_away: false }
+        let (begun, moved) = (Instant::now(), std::sync::Mutex::default());
+        Self {
+            control,
+            registry,
+            mailer,
+            run,
+            now,
+            begun,
+            sending,
+            left,
+            left_over,
+            resumed,
+            moved,
+            registry_is_away: false,
+        }
     }
 
     /// Carries out what earlier runs left to do in the control store; what they left for others waits until the night is
@@ -171,6 +188,21 @@ impl<'a> Applier<'a> {
     /// What earlier runs had left and this one has done, as sentences.
     pub fn resumed(&self) -> &[String] {
         &self.resumed
+    }
+
+    /// How many units this run has drawn anew, as sentences.
+    pub fn moved(&self) -> Vec<String> {
+        self.moved.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn tell_moved(&self, told: String) {
+        self.moved.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(told);
+    }
+
+    /// The time by now: a night may take longer than a split needs to settle.
+    fn clock(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.begun.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX)
     }
 
     /// What this run has not done, each with the reason, as sentences.

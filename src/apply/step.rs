@@ -21,7 +21,7 @@ pub(super) enum End {
 }
 
 /// How often an arm is swept at once: units may join it behind the sweep's back.
-const SWEEPS: usize = 3;
+pub(super) const SWEEPS: usize = 3;
 
 /// A step at work.
 pub(super) struct StepRun<'a> {
@@ -40,6 +40,7 @@ impl StepRun<'_> {
             Step::MoveAssignments { from, from_name, to, .. } => {
                 return self.sweep(*experiment, name, (*from, from_name), *to).await;
             }
+            Step::RedrawControl(redraw) => return self.redraw(*experiment, name, redraw).await,
             Step::LogEvent { event_type, variant, payload } => {
                 let about = (*experiment, unit_type.as_str(), *variant);
                 control.log_event(self.key, about, event_type, payload, now).await?;

@@ -63,7 +63,7 @@ enum Event {
     /// The rules changed; the first entry has no changes.
     Amendment { as_of: Date, changes: Vec<String>, restarts: bool, evidence_from: Option<Date> },
     /// The shares changed.
-    Epoch { number: i64, outside: bool, moved_units: bool, shares: BTreeMap<String, Share> },
+    Epoch { number: i64, outside: bool, moved_units: bool, redrawn: bool, shares: BTreeMap<String, Share> },
     /// A night was decided.
     Night(Box<Night>),
 }
@@ -136,8 +136,9 @@ async fn gather(control: &ControlStore, named: Named, arguments: &HistoryArgumen
     let mut entries: Vec<Entry> = decisions.iter().map(night).collect();
     for epoch in control.epochs_of(named.id).await? {
         let shares = epoch.allocations.iter().map(|(id, share)| (name_of(id), *share)).collect();
-        let Epoch { number, outside, moved_units, started_at, .. } = epoch;
-        entries.push(Entry { at: started_at, event: Event::Epoch { number, outside, moved_units, shares } });
+        let Epoch { number, outside, moved_units, started_at, redrawn_at, .. } = epoch;
+        let redrawn = redrawn_at.is_some();
+        entries.push(Entry { at: started_at, event: Event::Epoch { number, outside, moved_units, redrawn, shares } });
     }
     for amendment in control.amendments_of(named.id).await? {
         let event = Event::Amendment {

@@ -105,6 +105,9 @@ pub(super) fn night(report: &NightReport) -> String {
     for incident in &report.incidents {
         told.push_str(&format!("\nnot as decided: {}\n", plain(&incident.to_string())));
     }
+    for line in &report.moved {
+        told.push_str(&format!("\nunits moved: {}\n", plain(line)));
+    }
     for line in &report.resumed {
         told.push_str(&format!("\ndone now, left over from an earlier night: {}\n", plain(line)));
     }

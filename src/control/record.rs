@@ -33,8 +33,8 @@ pub struct NightRecord<'a> {
     pub plan: &'a Plan,
     /// The rollout states to write, each with the version that it was computed from.
     pub rollouts: Vec<RolloutState>,
-    /// The epoch that the allocation change opens, if there is one.
-    pub epoch: Option<NewEpoch>,
+    /// The epochs that the allocation change opens, in their order; a ramp that draws control's units anew opens two.
+    pub epochs: Vec<NewEpoch>,
     /// The follow-ups for the journal.
     pub actions: Vec<NewAction>,
     /// What readers are to be told of it.
@@ -128,7 +128,7 @@ impl ControlStore {
                 return Err(ControlError::Conflict { what: format!("the allocation of {name}/{}", change.name) });
             }
         }
-        if let Some(epoch) = &record.epoch {
+        for epoch in &record.epochs {
             write_epoch(&mut transaction, self.dialect, record.experiment.id, epoch, "decision").await?;
         }
         for state in &record.rollouts {
@@ -379,6 +379,7 @@ pub(super) async fn write_epoch(
         .bind(json!(new.epoch.allocations).to_string())
         .bind(opened_by)
         .bind(i64::from(new.epoch.moved_units))
+        .bind(new.epoch.redrawn_at.map(text_of))
         .execute(&mut **transaction)
         .await
         .map_err(doing())?;

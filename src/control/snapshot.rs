@@ -68,7 +68,15 @@ pub fn observe_epochs(record: &ExperimentRecord, now: Timestamp) -> Option<NewEp
         record.experiment.variants.iter().map(|v| (v.id, v.allocation)).collect();
     let Some(last) = record.epochs.last() else {
         let started_at = record.experiment.start_at.unwrap_or(record.created_at).min(now);
-        let epoch = Epoch { number: 0, started_at, ended_at: None, allocations, moved_units: false, outside: false };
+        let epoch = Epoch {
+            number: 0,
+            started_at,
+            ended_at: None,
+            allocations,
+            moved_units: false,
+            outside: false,
+            redrawn_at: None,
+        };
         return Some(NewEpoch { epoch, ends: None });
     };
     let positive = |allocations: &[(VariantId, Share)]| {
@@ -90,6 +98,7 @@ pub fn observe_epochs(record: &ExperimentRecord, now: Timestamp) -> Option<NewEp
         allocations,
         moved_units: false,
         outside: true,
+        redrawn_at: None,
     };
     Some(NewEpoch { epoch, ends: Some((last.number, seen)) })
 }
@@ -232,6 +241,7 @@ pub(super) fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError>
         allocations: reader.json("allocations")?,
         moved_units: moved != 0,
         outside: reader.get::<String>("opened_by")? == "outside",
+        redrawn_at: reader.parse_optional("redrawn_at")?,
     };
     Ok((reader.parse("experiment_id")?, epoch))
 }

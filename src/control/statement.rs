@@ -1,7 +1,8 @@
 //! SQL written once, in PostgreSQL's words, and translated for SQLite.
 //!
 //! The differences are few: SQLite has no schemas (`exp.variants` becomes `exp_variants`), no casts by `::` (every value
-//! is bound as text or a number already) and no row locks (a write transaction holds the whole file).
+//! is bound as text or a number already) and no row locks (a write transaction holds the whole file). A list comes as one
+//! JSON array, whose elements both databases give as rows with a column `value`.
 
 use std::sync::OnceLock;
 
@@ -37,6 +38,7 @@ impl Statement {
 
 fn to_sqlite(sql: &str) -> String {
     let mut sql = sql.replace("exp.", "exp_").replace("rampkeeper.", "rampkeeper_").replace(" FOR UPDATE", "");
+    sql = sql.replace("json_array_elements_text(", "json_each(");
     while let Some(start) = sql.find("::") {
         let word = sql[start + 2..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(sql.len() - start - 2);
         sql.replace_range(start..start + 2 + word, "");
@@ -59,6 +61,7 @@ statements! {
     ACTS_OF = "acts_of";
     AMENDMENTS_OF = "amendments_of";
     APPLY_MOVES = "apply_moves";
+    APPLY_REDRAW = "apply_redraw";
     APPLY_UNDO = "apply_undo";
     CANCEL_SWEEPS = "cancel_sweeps";
     CHANGE_ALLOCATION = "change_allocation";
@@ -112,6 +115,7 @@ statements! {
     MOVE_BATCH = "move_batch";
     NEXT_MOVE_BATCH = "next_move_batch";
     NEXT_POSITION = "next_position";
+    NEXT_REDRAW_BATCH = "next_redraw_batch";
     NEXT_UNDO_BATCH = "next_undo_batch";
     NOTE_INCIDENT = "note_incident";
     NOTE_REGISTRY_WRITE = "note_registry_write";
@@ -123,7 +127,9 @@ statements! {
     PROMPT_VERSIONS = "prompt_versions";
     PROMPT_VERSION_STATUS = "prompt_version_status";
     RECORD_MOVES = "record_moves";
+    RECORD_REDRAW = "record_redraw";
     RECORD_UNDO = "record_undo";
+    REDRAWN_UNITS = "redrawn_units";
     RELEASE_LEASE = "release_lease";
     REPORTS_OF_NIGHT = "reports_of_night";
     REPORTS_TO_CHECK = "reports_to_check";
@@ -141,6 +147,7 @@ statements! {
     SWEEPS_OF_DECISION = "sweeps_of_decision";
     TELL_INCIDENT = "tell_incident";
     UNDO_BATCH = "undo_batch";
+    UNITS_BY_VARIANT = "units_by_variant";
     UNTOLD_REPORTS = "untold_reports";
     VARIANTS_OF = "variants_of";
     VARIANT_EXISTS = "variant_exists";
@@ -156,5 +163,7 @@ mod tests {
     fn sqlite_gets_tables_without_schema_and_values_without_casts() {
         let sql = to_sqlite("SELECT a FROM exp.variants v WHERE id = $1::uuid AND b = $2::timestamptz FOR UPDATE");
         assert_eq!(sql, "SELECT a FROM exp_variants v WHERE id = $1 AND b = $2");
+        let sql = to_sqlite("unit_id IN (SELECT value FROM json_array_elements_text($1::json))");
+        assert_eq!(sql, "unit_id IN (SELECT value FROM json_each($1))");
     }
 }

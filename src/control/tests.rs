@@ -154,7 +154,7 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
         }],
         plan,
         rollouts: plan.rollouts.clone(),
-        epoch: None,
+        epochs: vec![],
         actions: vec![action],
         report: json!({}),
         rules: &rules,

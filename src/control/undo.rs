@@ -45,9 +45,9 @@ pub struct SweepStanding {
     pub from: VariantId,
     /// Its name when they left it.
     pub from_name: String,
-    /// The arm that they were moved to.
+    /// The arm that they were moved to; where control's units were drawn anew for several, the first of these.
     pub to: VariantId,
-    /// Its name then.
+    /// Its name then, or their names.
     pub to_name: String,
     /// Units that go back: they are where they were moved to.
     pub there: u64,
@@ -121,7 +121,16 @@ impl ControlStore {
             let reader = Reader::new("rampkeeper.actions", "idempotency_key", &row)?;
             let payload: Value = reader.json("payload")?;
             let step: Option<Step> = payload.get("step").and_then(|step| serde_json::from_value(step.clone()).ok());
-            let Some(Step::MoveAssignments { from, from_name, to, to_name }) = step else {
+            let arms = match step {
+                Some(Step::MoveAssignments { from, from_name, to, to_name }) => Some((from, from_name, to, to_name)),
+                Some(Step::RedrawControl(redraw)) => {
+                    let names: Vec<String> = redraw.to.iter().map(|drawn| drawn.name.clone()).collect();
+                    let first = redraw.to.first().map(|drawn| drawn.variant);
+                    first.map(|to| (redraw.from, redraw.from_name, to, names.join(", ")))
+                }
+                _ => None,
+            };
+            let Some((from, from_name, to, to_name)) = arms else {
                 return Err(reader.wrong("payload", payload.to_string(), "a step that moves assignments".into()));
             };
             let mut sweep = SweepStanding {
@@ -238,6 +247,7 @@ impl ControlStore {
                 ended_at: None,
                 moved_units: true,
                 outside: false,
+                redrawn_at: None,
                 ..last
             };
             let new = NewEpoch { ends: Some((epoch.number - 1, started_at)), epoch };
@@ -294,7 +304,6 @@ impl ControlStore {
                 .bind(sweep.key.as_str())
                 .bind(decision.experiment.to_string())
                 .bind(sweep.from.to_string())
-                .bind(sweep.to.to_string())
                 .bind(after.as_str())
                 .bind(last.as_str())
                 .bind(undo.as_str())
@@ -309,7 +318,6 @@ impl ControlStore {
                     let touched = sqlx::query(statement::APPLY_UNDO.sql(self.dialect))
                         .bind(sweep.from.to_string())
                         .bind(decision.experiment.to_string())
-                        .bind(sweep.to.to_string())
                         .bind(after.as_str())
                         .bind(last.as_str())
                         .bind(undo.as_str())

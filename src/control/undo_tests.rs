@@ -134,7 +134,7 @@ impl Store {
             }],
             plan: &Plan::default(),
             rollouts: vec![],
-            epoch: None,
+            epochs: vec![],
             actions: vec![action(key.clone(), None), action(again(&key), Some(later(1)))],
             report: json!({}),
             rules: &rules,

@@ -24,6 +24,9 @@ pub struct Epoch {
     pub moved_units: bool,
     /// Whether somebody else began it, by changing the split by hand.
     pub outside: bool,
+    /// When the units that were drawn anew from control count as exposed. They are the cohort of such an epoch, and its
+    /// allocations are how they were split; an epoch of new units has none.
+    pub redrawn_at: Option<Timestamp>,
 }
 
 /// The exposures that belong to one epoch: first exposure in `from..to`.
@@ -60,6 +63,8 @@ pub struct CohortRequest<'a> {
 /// assignment services may still serve the old split; and everything before an epoch that moved units between arms. What
 /// had closed by then was kept; what had not was partly lived in another arm, and its assignments now name that arm.
 ///
+/// A redrawn pool is exposed at one instant, and that instant is the whole span of its epoch.
+///
 /// `epochs` are in order of their start; `until` ends the last one.
 pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, until: Timestamp) -> Vec<EpochSpan> {
     let readable = epochs.iter().rposition(|epoch| epoch.moved_units).unwrap_or(0);
@@ -68,8 +73,12 @@ pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, until: Timestamp
         .enumerate()
         .skip(readable)
         .filter_map(|(index, epoch)| {
-            let from = if index == 0 { epoch.started_at } else { epoch.started_at + settle };
-            let mut to = epoch.ended_at.unwrap_or(until);
+            let from = match epoch.redrawn_at {
+                Some(at) => at,
+                None if index == 0 => epoch.started_at,
+                None => epoch.started_at + settle,
+            };
+            let mut to = epoch.redrawn_at.map(after_redraw).or(epoch.ended_at).unwrap_or(until);
             if let Some(next) = epochs.get(index + 1) {
                 to = to.min(next.started_at);
             }
@@ -77,6 +86,21 @@ pub fn exposure_spans(epochs: &[Epoch], settle: SignedDuration, until: Timestamp
             (from < to).then_some(EpochSpan { epoch: epoch.number, from, to })
         })
         .collect()
+}
+
+/// The first instant after a redrawn pool's: databases keep microseconds. The epoch of the new units begins with it.
+pub fn after_redraw(redrawn_at: Timestamp) -> Timestamp {
+    redrawn_at + SignedDuration::from_micros(1)
+}
+
+/// Since when the allocations are what they are. The epoch behind a redrawn pool is said to begin after the pool's instant,
+/// which was still to come when its allocations were set.
+pub fn in_force_since(epochs: &[Epoch]) -> Option<Timestamp> {
+    let set = match epochs {
+        [.., pool, _] if pool.redrawn_at.is_some() => Some(pool),
+        _ => epochs.last(),
+    };
+    set.map(|epoch| epoch.started_at)
 }
 
 impl CohortRequest<'_> {
@@ -122,6 +146,7 @@ mod tests {
             allocations: vec![],
             moved_units,
             outside: false,
+            redrawn_at: None,
         }
     }
 
@@ -146,6 +171,27 @@ mod tests {
         ];
         let spans = exposure_spans(&epochs, SignedDuration::from_mins(15), at("2026-01-09T00:00:00Z"));
         assert_eq!(spans.iter().map(|s| (s.epoch, s.from)).collect::<Vec<_>>(), [(1, at("2026-01-04T02:15:00Z"))]);
+    }
+
+    #[test]
+    fn a_redrawn_pool_is_one_instant_and_new_units_come_after_it() {
+        let began = "2026-01-04T02:00:00Z";
+        let mut pool = epoch(1, began, Some("2026-01-04T02:15:00.000001Z"), true);
+        pool.redrawn_at = Some(at("2026-01-04T02:15:00Z"));
+        let epochs = [
+            epoch(0, "2026-01-01T00:00:00Z", Some(began), false),
+            pool,
+            epoch(2, "2026-01-04T02:15:00.000001Z", None, false),
+        ];
+        // Whatever the settling time is by now: the units bear the instant that it was then.
+        for minutes in [5, 15, 60] {
+            let spans = exposure_spans(&epochs, SignedDuration::from_mins(minutes), at("2026-01-09T00:00:00Z"));
+            assert_eq!(spans.iter().map(|s| s.epoch).collect::<Vec<_>>(), [1, 2]);
+            assert_eq!((spans[0].from, spans[0].to), (at("2026-01-04T02:15:00Z"), at("2026-01-04T02:15:00.000001Z")));
+            assert_eq!(spans[1].from, spans[0].to + SignedDuration::from_mins(minutes));
+        }
+        assert_eq!(in_force_since(&epochs), Some(at(began)));
+        assert_eq!(in_force_since(&epochs[..1]), Some(at("2026-01-01T00:00:00Z")));
     }
 
     #[test]

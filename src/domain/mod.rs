@@ -16,7 +16,7 @@ mod share;
 mod variant_config;
 
 pub use amendment::{Amendment, Rules};
-pub use cohort::{CohortRequest, Epoch, EpochSpan, exposure_spans};
+pub use cohort::{CohortRequest, Epoch, EpochSpan, after_redraw, exposure_spans, in_force_since};
 pub use database::{Relation, Session, tls_advice};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
 pub use freeze::{Freeze, Frozen, Window};

@@ -150,6 +150,7 @@ mod tests {
             ended_at: None,
             allocations,
             moved_units: false,
+            redrawn_at: None,
             outside: false,
         };
         let epochs = [epoch(0, vec![]), epoch(1, vec![(CONTROL, half), (CANDIDATE, half)])];

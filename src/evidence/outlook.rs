@@ -52,7 +52,9 @@ fn units_per_arm_and_day(comparison: &Comparison<'_>) -> Option<(f64, f64)> {
 /// Units a day of all arms together, over the latest closed days; none before the first.
 fn units_per_day(comparison: &Comparison<'_>) -> Option<f64> {
     let mut by_day: BTreeMap<Date, BTreeMap<(i64, VariantId), u64>> = BTreeMap::new();
-    for cohort in comparison.cohorts {
+    // Units that were drawn anew came once, and do not come every day.
+    let redrawn = |number| comparison.epochs.iter().any(|epoch| epoch.number == number && epoch.redrawn_at.is_some());
+    for cohort in comparison.cohorts.iter().filter(|cohort| !redrawn(cohort.epoch)) {
         // Metrics with different windows bring a cohort each of the same units.
         by_day.entry(cohort.date).or_default().insert((cohort.epoch, cohort.variant), cohort.health.units);
     }

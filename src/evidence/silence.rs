@@ -25,7 +25,7 @@ pub struct Vanished {
 const EXPECTED: f64 = 30.0;
 
 /// The metrics among `names` without data in one of the arms for at least `nights` nights up to `as_of`. Days before
-/// `begin`, on which the present split began, do not count.
+/// `begin`, on which the present split began, do not count, nor do those after `until`, where that is given.
 ///
 /// No data are no unit, a denominator of nothing, or a sum of nothing over as many units as brought [`EXPECTED`] before.
 pub fn vanished<'a>(
@@ -33,12 +33,13 @@ pub fn vanished<'a>(
     (control, candidate): (VariantId, VariantId),
     metrics: &BTreeMap<String, Metric>,
     names: impl Iterator<Item = &'a str>,
-    (begin, as_of): (Date, Date),
+    (begin, as_of, until): (Date, Date, Option<Date>),
     nights: u32,
 ) -> Vec<Vanished> {
     let silent = |name: &str| {
         let metric = metrics.get(name)?;
         let due = as_of.saturating_sub(i64::from(metric.window_days).days());
+        let due = until.map_or(due, |until| due.min(until));
         let mut days: BTreeMap<Date, (Moments, Moments)> = BTreeMap::new();
         for cohort in cohorts.iter().filter(|cohort| cohort.date <= due) {
             let Some(moments) = cohort.moments.get(name) else { continue };
@@ -105,8 +106,12 @@ mod tests {
     }
 
     fn silent(cohorts: &[Cohort], as_of: Date) -> Option<i64> {
-        let begin = date(2026, 3, 1);
-        let found = vanished(cohorts, (CONTROL, CANDIDATE), &metrics(), ["m"].into_iter(), (begin, as_of), 2);
+        silent_until(cohorts, as_of, None)
+    }
+
+    fn silent_until(cohorts: &[Cohort], as_of: Date, until: Option<Date>) -> Option<i64> {
+        let days = (date(2026, 3, 1), as_of, until);
+        let found = vanished(cohorts, (CONTROL, CANDIDATE), &metrics(), ["m"].into_iter(), days, 2);
         found.first().map(|found| found.nights)
     }
 
@@ -117,6 +122,11 @@ mod tests {
         assert_eq!(silent(&cohorts, date(2026, 3, 7)), None);
         assert_eq!(silent(&cohorts, date(2026, 3, 8)), Some(2));
         assert_eq!(silent(&[], date(2026, 3, 3)), Some(2), "never any");
+        let last = Some(date(2026, 3, 5));
+        assert_eq!(silent_until(&cohorts, date(2026, 3, 20), last), None, "no unit was to come");
+        let mut without = cohorts;
+        without.extend((6..=8).flat_map(|d| day(d, 1.0, 0)));
+        assert_eq!(silent_until(&without, date(2026, 3, 20), Some(date(2026, 3, 8))), Some(3), "one arm fell silent");
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Night<'_> {
                 collected: &collected,
                 as_of: self.as_of,
                 now: self.now,
+                settling_time: self.settling_time(),
                 by_hand_only: true,
             };
             let concluded = self.conclude(&case, &record, mode, report).await?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -20,10 +20,11 @@ use crate::decide::{
     promotion_is_shown,
 };
 use crate::domain::{
-    Amendment, ExperimentId, Freeze, Mode, Policy, RolloutState, RolloutStatus, Rules, Share, Variant, VariantId, Wish,
+    Amendment, ExistingUnits, ExperimentId, Freeze, Mode, Policy, RolloutState, RolloutStatus, Rules, Share, Variant,
+    VariantId, Wish, in_force_since,
 };
 use crate::evidence::{Assessment, Comparison, Vanished, assess, closed_by, vanished};
-use crate::plan::{Plan, Versions, is_retired, plan};
+use crate::plan::{Moment, Plan, Versions, is_retired, plan};
 use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
 pub use faults::{own_faults, shared_faults};
 use state::{outside_epoch, state_of};
@@ -71,6 +72,8 @@ pub(super) struct Case<'a> {
     pub(super) as_of: Date,
     /// When the job would act.
     pub(super) now: Timestamp,
+    /// How long assignment services may go on serving the split before a change.
+    pub(super) settling_time: SignedDuration,
     /// The only candidates to judge: those that somebody takes off at once. All of them if false.
     pub(super) by_hand_only: bool,
 }
@@ -160,7 +163,7 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
         closed.forecast = None;
     }
     let decided: Vec<_> = candidates.iter().map(|c| (&c.state, &c.decision)).collect();
-    let plan = plan(experiment, policy, versions, &decided, as_of);
+    let plan = plan(experiment, policy, versions, &decided, moment(record, as_of, now, case.settling_time));
     let told: Vec<_> = record.acts.iter().map(|act| act.id).collect();
     let held: Vec<_> = candidates.iter().map(|c| &c.facts.wish.hold).collect();
     let frozen = frozen.map(|frozen| frozen.name);
@@ -202,23 +205,34 @@ fn advice_only(config: &Config, policy: &Policy) -> Option<AdviceOnly> {
     }
 }
 
+/// When a changed split would be set. Not before the last epoch begins, which may be some minutes from now where control's
+/// units were drawn anew just before.
+pub(super) fn moment(record: &ExperimentRecord, as_of: Date, now: Timestamp, settling_time: SignedDuration) -> Moment {
+    let last = record.epochs.last();
+    let now = last.map_or(now, |last| now.max(last.started_at));
+    Moment { as_of, now, settled: now + settling_time, epoch: last.map_or(0, |last| last.number + 1) }
+}
+
 /// When the experiment's allocations were last changed, after its beginning.
 fn changed_on(record: &ExperimentRecord) -> Option<Date> {
-    let last = record.epochs.last().filter(|epoch| epoch.number > 0)?;
-    Some(last.started_at.to_zoned(TimeZone::UTC).date())
+    record.epochs.last().filter(|epoch| epoch.number > 0)?;
+    Some(in_force_since(&record.epochs)?.to_zoned(TimeZone::UTC).date())
 }
 
 /// Guardrails whose data stopped coming; a candidate without a share brings none.
 fn silence(comparison: &Comparison<'_>, record: &ExperimentRecord, candidate: &Variant) -> Vec<Vanished> {
-    let (policy, epoch) = (comparison.policy, record.epochs.last());
-    let Some(epoch) = epoch.filter(|_| candidate.allocation > Share::NONE) else { return Vec::new() };
-    let begin = epoch.started_at.to_zoned(TimeZone::UTC).date();
+    let (policy, since) = (comparison.policy, in_force_since(&record.epochs));
+    let Some(since) = since.filter(|_| candidate.allocation > Share::NONE) else { return Vec::new() };
+    let begin = since.to_zoned(TimeZone::UTC).date();
+    // Where units are drawn anew, none need come in between: a day without a single unit is then no silence.
+    let still = policy.on_ramp == ExistingUnits::Move;
+    let last = comparison.cohorts.iter().map(|cohort| cohort.date).max().filter(|_| still);
     vanished(
         comparison.cohorts,
         (comparison.control, comparison.candidate),
         comparison.metrics,
         policy.guardrails.iter().map(|guardrail| guardrail.metric.as_str()),
-        (begin, comparison.as_of),
+        (begin, comparison.as_of, last),
         policy.page_after_nights,
     )
 }

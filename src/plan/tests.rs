@@ -58,7 +58,13 @@ fn ramp(stage: usize, to: f64) -> Decision {
 
 fn planned(shares: &[(&str, u16)], judged: &[(RolloutState, Decision)]) -> Plan {
     let judged: Vec<_> = judged.iter().map(|(s, d)| (s, d)).collect();
-    plan(&experiment(shares), &policy(), &versions(), &judged, date(2026, 3, 9))
+    plan(&experiment(shares), &policy(), &versions(), &judged, moment())
+}
+
+fn moment() -> Moment {
+    let at = |text: &str| text.parse().unwrap();
+    let (now, settled) = (at("2026-03-10T02:00:00Z"), at("2026-03-10T02:15:00Z"));
+    Moment { as_of: date(2026, 3, 9), now, settled, epoch: 4 }
 }
 
 fn parts(plan: &Plan) -> Vec<u16> {
@@ -130,6 +136,41 @@ fn a_rollback_leaves_alone_what_control_serves_too() {
     let mut experiment = experiment(&[("control", 7500), ("t", 2500)]);
     experiment.variants[1].config = experiment.variants[0].config.clone();
     let (state, decision) = (state(1, 1), decision(Outcome::Rollback));
-    let plan = plan(&experiment, &policy(), &versions(), &[(&state, &decision)], date(2026, 3, 9));
+    let plan = plan(&experiment, &policy(), &versions(), &[(&state, &decision)], moment());
     assert_eq!(told(&plan), ["move the units of t to control", "log the event model_rollback"]);
+}
+
+/// The redraw of a plan where control's units follow a ramp.
+fn redrawn(shares: &[(&str, u16)], judged: &[(RolloutState, Decision)], on_rollback: ExistingUnits) -> Redraw {
+    let judged: Vec<_> = judged.iter().map(|(s, d)| (s, d)).collect();
+    let policy = Policy { on_ramp: ExistingUnits::Move, on_rollback, ..policy() };
+    let plan = plan(&experiment(shares), &policy, &versions(), &judged, moment());
+    assert!(plan.moves_units);
+    plan.redraw().unwrap().clone()
+}
+
+#[test]
+fn a_ramp_may_draw_the_units_of_control_anew() {
+    let redraw = redrawn(&[("control", 9000), ("t", 1000)], &[(state(1, 0), ramp(1, 0.25))], ExistingUnits::Move);
+    assert_eq!((redraw.pool.ten_thousandths(), redraw.to[0].share.ten_thousandths()), (9000, 1500));
+    assert_eq!((redraw.epoch, redraw.assigned_before, redraw.exposed_at), (4, moment().now, moment().settled));
+    // The journal keeps it as it is.
+    let step = Step::RedrawControl(redraw);
+    assert_eq!(serde_json::from_value::<Step>(json!(step)).unwrap(), step);
+}
+
+#[test]
+fn siblings_that_rise_in_one_night_share_one_pool() {
+    let judged = [(state(1, 0), ramp(1, 0.25)), (state(2, 0), ramp(1, 0.25))];
+    let redraw = redrawn(&[("control", 8000), ("t", 1000), ("u", 1000)], &judged, ExistingUnits::Move);
+    let split: Vec<u16> = redraw.split().iter().map(|(_, share)| share.ten_thousandths()).collect();
+    assert_eq!(split, [5000, 1500, 1500]);
+}
+
+#[test]
+fn units_that_come_back_tonight_are_drawn_with_the_others() {
+    let judged = [(state(1, 1), ramp(2, 0.5)), (state(2, 1), decision(Outcome::Rollback))];
+    let shares = [("control", 5000), ("t", 2500), ("u", 2500)];
+    assert_eq!(redrawn(&shares, &judged, ExistingUnits::Move).pool.ten_thousandths(), 7500);
+    assert_eq!(redrawn(&shares, &judged, ExistingUnits::Keep).pool.ten_thousandths(), 5000);
 }

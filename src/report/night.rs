@@ -28,6 +28,8 @@ pub struct NightReport {
     pub experiments: Vec<ExperimentReport>,
     /// What earlier nights had left to do and is done now.
     pub resumed: Vec<String>,
+    /// How many units of control were drawn anew, and how the arms stand beside the plan since.
+    pub moved: Vec<String>,
     /// What is still to be done, with the error that keeps it from being done.
     pub unfinished: Vec<String>,
     /// What was read back and is not as decided: found by this run, or before and not over.

@@ -71,6 +71,7 @@ fn night(experiments: Vec<ExperimentReport>) -> NightReport {
         at: "2026-03-31T02:00:00Z".parse().unwrap(),
         experiments,
         resumed: vec![],
+        moved: vec![],
         unfinished: vec![],
         incidents: vec![],
     }

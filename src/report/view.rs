@@ -51,6 +51,7 @@ struct NightView<'a> {
     acted: Vec<ExperimentView<'a>>,
     held: Vec<ExperimentView<'a>>,
     resumed: &'a [String],
+    moved: &'a [String],
     unfinished: &'a [String],
     incidents: Vec<String>,
 }
@@ -112,6 +113,7 @@ impl<'a> NightView<'a> {
             acted: acted.into_iter().map(ExperimentView::of).collect(),
             held: held.into_iter().map(ExperimentView::of).collect(),
             resumed: &report.resumed,
+            moved: &report.moved,
             unfinished: &report.unfinished,
             incidents: report.incidents.iter().map(ToString::to_string).collect(),
         }

@@ -113,6 +113,7 @@ impl Trial {
             allocations: vec![(CONTROL, Share::ALL.saturating_sub(stage.allocation)), (CANDIDATE, stage.allocation)],
             moved_units: false,
             outside: false,
+            redrawn_at: None,
         });
         let experiment = Experiment {
             id: ExperimentId(Uuid::from_u128(3)),

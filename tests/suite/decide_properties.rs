@@ -12,12 +12,17 @@ use rampkeeper::domain::{
     Said, Share, Value, Variant, VariantConfig, VariantId, Wish,
 };
 use rampkeeper::evidence::{Assessment, Cohort, CohortHealth, Comparison, DayState, Vanished, Verdict, assess};
-use rampkeeper::plan::plan;
+use rampkeeper::plan::{Moment, plan};
 use rampkeeper::stats::Moments;
 use uuid::Uuid;
 
 const START: Date = date(2026, 3, 2);
 const AS_OF: Date = date(2026, 3, 24);
+
+fn moment() -> Moment {
+    let now: jiff::Timestamp = "2026-03-25T02:00:00Z".parse().unwrap();
+    Moment { as_of: AS_OF, now, settled: now + jiff::SignedDuration::from_mins(15), epoch: 1 }
+}
 const METRICS: [&str; 2] = ["acceptance", "cost"];
 
 fn id(n: u128) -> VariantId {
@@ -67,6 +72,7 @@ fn epochs(experiment: &Experiment) -> Vec<Epoch> {
         allocations: experiment.variants.iter().map(|v| (v.id, v.allocation)).collect(),
         moved_units: false,
         outside: false,
+        redrawn_at: None,
     }]
 }
 
@@ -288,7 +294,7 @@ proptest! {
             prop_assert!(!goes_up(&decision), "{decision:?}");
             prop_assert_eq!(decision.outcome == Outcome::Rollback, clear.outcome == Outcome::Rollback);
             let judged = [(&doubtful.facts.state, &decision)];
-            let plan = plan(&case.experiment, &case.policy, &BTreeMap::new(), &judged, AS_OF);
+            let plan = plan(&case.experiment, &case.policy, &BTreeMap::new(), &judged, moment());
             let rising = plan.allocations.iter().find(|change| change.variant == id(1) && change.to > change.from);
             prop_assert!(rising.is_none(), "{:?}", rising);
         }
@@ -373,7 +379,7 @@ proptest! {
         let promoted = decisions.iter().filter(|d| d.outcome == Outcome::Promote).count();
         prop_assert!(promoted <= 1);
         let judged: Vec<_> = states.iter().zip(&decisions).collect();
-        let plan = plan(&experiment, &policy, &BTreeMap::new(), &judged, AS_OF);
+        let plan = plan(&experiment, &policy, &BTreeMap::new(), &judged, moment());
         if !plan.allocations.is_empty() {
             let sum: u32 = plan.allocations.iter().map(|a| u32::from(a.to.ten_thousandths())).sum();
             prop_assert_eq!(sum, 10_000, "{:?}", plan.allocations);

@@ -123,6 +123,7 @@ fn case() -> impl Strategy<Value = Case> {
                 allocations: vec![(CONTROL, control_share), (CANDIDATE, share)],
                 moved_units: false,
                 outside: false,
+                redrawn_at: None,
             }];
             Case {
                 policy: policy(max_nights, superior),

@@ -18,6 +18,7 @@ mod night_real;
 mod operator;
 mod program;
 mod readme;
+mod redraw;
 mod reference;
 mod registry_real;
 mod restated;

@@ -168,10 +168,7 @@ async fn changed_rules_are_an_amendment_and_restart_the_evidence_where_they_must
     world.live(day(2)).await;
     let owned = world.night(day(2), 0).await;
     let amendment = &owned["experiments"][0]["amendment"];
-    assert_eq!(
-        amendment,
-        &json!({ "changes": ["owners[1]: ana@example.com is new"], "restarts": false })
-    );
+    assert_eq!(amendment, &json!({ "changes": ["owners[1]: ana@example.com is new"], "restarts": false }));
     assert_eq!(outcome(&owned, "steady"), "ramp");
     world.write("promotion.yml", &PROMOTION.replace("margin: 0.10", "margin: 0.15"));
     world.live(day(3)).await;

@@ -52,13 +52,15 @@ fn row(entry: &Entry, several: bool) -> Vec<Cell> {
     let between = |what: &str, why: String| vec![faint(&date), faint(what), Cell::new(""), faint(&tight(&why))];
     match &entry.event {
         Event::Night(told) => night(told, several),
-        Event::Epoch { number, outside, moved_units, shares } => {
+        Event::Epoch { number, outside, moved_units, redrawn, shares } => {
             let shares: Vec<String> = shares.iter().map(|(name, share)| format!("{} {share}", plain(name))).collect();
             let mut why = shares.join(", ");
             if *outside {
                 why.push_str("; changed by somebody else");
             }
-            if *moved_units {
+            if *redrawn {
+                why.push_str("; units on control were drawn anew in these proportions");
+            } else if *moved_units {
                 why.push_str("; units were moved");
             }
             between(&format!("epoch {number}"), why)

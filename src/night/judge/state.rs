@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::control::ExperimentRecord;
-use crate::domain::{Epoch, Policy, RolloutState, RolloutStatus, Variant};
+use crate::domain::{Epoch, Policy, RolloutState, RolloutStatus, Variant, in_force_since};
 
 /// The stored state, or a new one: a candidate seen for the first time entered its stage with the present epoch, and one
 /// whose share somebody changed by hand begins again at the stage of that share. Says whether it is new.
@@ -40,7 +40,7 @@ pub(super) fn state_of(
 
 /// The first day that the present epoch fills from its beginning.
 fn first_full_day(record: &ExperimentRecord) -> Date {
-    let began = record.epochs.last().map_or(record.created_at, |epoch| epoch.started_at).to_zoned(TimeZone::UTC);
+    let began = in_force_since(&record.epochs).unwrap_or(record.created_at).to_zoned(TimeZone::UTC);
     let at_midnight = began.time() == jiff::civil::Time::midnight();
     if at_midnight { began.date() } else { began.date().saturating_add(1.days()) }
 }

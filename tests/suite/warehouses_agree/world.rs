@@ -110,6 +110,7 @@ impl World {
             allocations: Vec::new(),
             moved_units: false,
             outside: false,
+            redrawn_at: None,
         };
         let epochs = vec![epoch(0, midnight(FIRST)), epoch(1, ramp_at)];
         let mut world = Self { experiment, epochs, assignments: Vec::new(), events: Vec::new() };
