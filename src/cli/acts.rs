@@ -179,7 +179,7 @@ async fn open(global: &Global) -> anyhow::Result<ControlStore> {
 fn new_act(global: &Global, kind: ActKind, said: &Said) -> Act {
     let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     Act {
-        id: Uuid::now_v7(),
+        id: Uuid::new_v4(),
         kind,
         experiment: None,
         candidate: None,
