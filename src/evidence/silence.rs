@@ -27,7 +27,7 @@ const EXPECTED: f64 = 30.0;
 /// The metrics among `names` without data in one of the arms for at least `nights` nights up to `as_of`. Days before
 /// `begin`, on which the present split began, do not count, nor do those after `until`, where that is given.
 ///
-/// No data are no unit, a denominator of nothing, or a sum of nothing over as many units as brought [`EXPECTED`] before.
+/// No data are no unit, a denominator of nothing, or a sum of nothing over as many units as brought `EXPECTED` before.
 pub fn vanished<'a>(
     cohorts: &[Cohort],
     (control, candidate): (VariantId, VariantId),

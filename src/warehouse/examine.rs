@@ -15,7 +15,7 @@ use crate::domain::{
 /// How many events of a type are looked at, at most.
 pub(super) const SAMPLE: u32 = 1_000;
 
-/// A warehouse that can be looked at closely. Nothing here reads more than [`SAMPLE`] events of a kind.
+/// A warehouse that can be looked at closely. Nothing here reads more than `SAMPLE` events of a kind.
 #[async_trait]
 pub trait Examine: Warehouse {
     /// What the server says of the connection; none where there is no server.
