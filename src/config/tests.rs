@@ -208,7 +208,7 @@ registry: { mlflow: { url: \"http://mlflow:5000\", ca_file: ca.pem } }
     the configuration has 3 faults; nothing was touched
       DIR/rampkeeper.yml:1:12: control.url: this `sslmode` is not one of disable, allow, prefer, require, verify-ca, verify-full
       DIR/rampkeeper.yml:2:74: warehouse.postgres.ca_file: this `sslmode` checks no certificate, so `ca_file` would be of no use; leave `sslmode` out
-      DIR/rampkeeper.yml:3:54: registry.mlflow.ca_file: http has no certificate to check; write https://… as the `url`
+      DIR/rampkeeper.yml:3:50: registry.mlflow.ca_file: http has no certificate to check; write https://… as the `url`
     ");
     let embedded = SETTINGS.replace("control.db\"", "control.db\", ca_file: ca.pem");
     let told = load_from(&embedded, METRICS, PROMOTION).unwrap_err();
