@@ -184,8 +184,8 @@ fn environment(words: &Words, own: &BTreeMap<String, String>) -> Environment<'st
         }
     }
     let catalogue = words.clone();
-    environment.add_function("t", move |key: &str, kwargs: Kwargs| -> Result<String, minijinja::Error> {
-        if !catalogue.has(key) {
+    environment.add_function("t", move |key: String, kwargs: Kwargs| -> Result<String, minijinja::Error> {
+        if !catalogue.has(&key) {
             let detail = format!("there is no text {key:?} in {TEXT_FILE}");
             return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, detail));
         }
@@ -195,7 +195,7 @@ fn environment(words: &Words, own: &BTreeMap<String, String>) -> Environment<'st
         let n = values.iter().find(|(name, _)| name == "n").and_then(|(_, value)| value.as_i64());
         let filled: Vec<(&str, &dyn fmt::Display)> =
             values.iter().map(|(name, value)| (name.as_str(), value as &dyn fmt::Display)).collect();
-        Ok(catalogue.render(key, n.and_then(|n| u64::try_from(n).ok()), &filled))
+        Ok(catalogue.render(&key, n.and_then(|n| u64::try_from(n).ok()), &filled))
     });
     environment
 }
