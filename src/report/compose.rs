@@ -16,6 +16,8 @@ const MOST_BYTES: usize = 80_000;
 const MOST_BYTES_SENT: usize = 96_000;
 /// What the sentences about what was cut may take.
 const FOR_THE_CUT: usize = 1_500;
+/// So many lines of what changed or needs somebody stand on top.
+const MOST_AT_A_GLANCE: usize = 12;
 /// Only the first so many candidates of a mail have pictures.
 const MOST_PICTURED: usize = 8;
 
@@ -175,7 +177,7 @@ fn illustrate(
 /// The experiments that get a card, in the order of the first line.
 fn told(night: &NightReport) -> Vec<&ExperimentReport> {
     let mut told: Vec<&ExperimentReport> = night.experiments.iter().filter(|e| Class::of(e).is_told()).collect();
-    told.sort_by_key(|experiment| Class::of(experiment).rank());
+    told.sort_by_key(|experiment| view::rank(experiment));
     told
 }
 
@@ -230,7 +232,19 @@ impl Form<'_> {
             let why = view::plain(&fault.to_string());
             words.fill("broken_template", &[("file", &view::plain(&fault.file)), ("why", &why)])
         });
+        let told = told(night);
+        let mut glance: Vec<Line> = match told.as_slice() {
+            [_, _, ..] => told.iter().flat_map(|experiment| Line::at_a_glance(experiment, words)).collect(),
+            _ => Vec::new(),
+        };
+        let more = glance.len().saturating_sub(MOST_AT_A_GLANCE);
+        glance.truncate(MOST_AT_A_GLANCE);
+        for line in &mut glance {
+            line.why = view::shortened(&line.why, 160);
+        }
         Digest {
+            glance,
+            glance_more: (more > 0).then(|| words.count("more", more as u64)),
             lang: words.say("lang"),
             dir: words.say("dir"),
             title: words.fill("title", &[("as_of", &night.as_of)]),
@@ -484,12 +498,12 @@ fn digest_subject(night: &NightReport, words: &Words) -> String {
 /// `[rampkeeper] ROLLED BACK planner_policy_exp/leftovers_v2: cost per plan +12.4 % (margin +10 %)`, with names cut where
 /// it would be long.
 pub(super) fn action_subject(night: &NightReport, words: &Words) -> String {
-    const LONG: usize = 90;
+    const LONG: usize = 96;
     let Some((experiment, candidate)) = night.experiments.first().and_then(|e| Some((e, e.candidates.first()?))) else {
         return words.fill("subject_digest", &[("as_of", &night.as_of), ("what", &night.summary())]);
     };
     let word = view::word_of(&candidate.decision.outcome, words);
-    let told = |names: usize| {
+    let told = |(names, metrics): (usize, usize)| {
         let shown = super::pictures::named_by_reasons(candidate);
         let what = match shown.and_then(|reading| Some((reading, reading.effect?))) {
             Some((reading, effect)) => {
@@ -500,13 +514,13 @@ pub(super) fn action_subject(night: &NightReport, words: &Words) -> String {
                     }
                     (Bound::Ceiling(_) | Bound::Floor(_), _) => words.fill("limit", &[("bound", &bound)]),
                 };
-                let metric = view::shortened(&view::plain(&reading.metric).replace('_', " "), names);
+                let metric = view::shortened(&view::plain(&reading.metric).replace('_', " "), metrics);
                 let effect = view::effect_of(reading.scale, effect);
                 words.fill("subject_breach", &[("metric", &metric), ("effect", &effect), ("bound", &bound)])
             }
             None => {
                 let brief = candidate.decision.in_short().into_iter().next().unwrap_or_default();
-                view::shortened(&view::plain(&brief), 2 * names)
+                view::shortened(&view::plain(&brief), 2 * metrics)
             }
         };
         let experiment = view::shortened(&view::plain(&experiment.name), names);
@@ -516,7 +530,7 @@ pub(super) fn action_subject(night: &NightReport, words: &Words) -> String {
             &[("word", &word), ("experiment", &experiment), ("candidate", &of), ("what", &what)],
         )
     };
-    let subjects = [40, 24, 20, 16, 12].map(told);
+    let subjects = [(60, 40), (28, 28), (24, 24), (20, 20), (16, 20), (12, 16)].map(told);
     let fits = |subject: &&String| subject.chars().count() <= LONG;
     subjects.iter().find(fits).unwrap_or(&subjects[subjects.len() - 1]).clone()
 }

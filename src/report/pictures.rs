@@ -93,7 +93,9 @@ impl Chart {
 /// comes instead of them.
 pub fn pictures_of(candidate: &CandidateReport, as_of: Date, past: Option<&Past>) -> Vec<Chart> {
     let nights = nights(candidate, as_of, past);
-    let ramp = (nights.len() > 1).then(|| Chart::Ramp(ramp_of(candidate, &nights)));
+    // A share that stays is told in words.
+    let moves = candidate.decision.outcome != Outcome::Hold;
+    let ramp = (moves && nights.len() > 1).then(|| Chart::Ramp(ramp_of(candidate, &nights)));
     if candidate.assessment.split.as_ref().is_some_and(|split| split.mismatch) {
         return split_of(candidate, &nights).map(Chart::Split).into_iter().chain(ramp).collect();
     }

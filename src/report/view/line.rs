@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::card::{tone_of, word_of};
 use super::metric::{bound_of, effect_of, tone_of as tone_of_verdict};
 use super::{Tone, plain};
-use crate::decide::Forecast;
+use crate::decide::{Forecast, Outcome};
 use crate::domain::{Bound, Direction};
 use crate::evidence::{Reading, Scale};
 use crate::report::night::{CandidateReport, ExperimentReport, Standing};
@@ -106,6 +106,29 @@ impl Line {
             }];
         }
         experiment.candidates.iter().map(|candidate| Line::of_candidate(experiment, candidate, words)).collect()
+    }
+
+    /// The lines of an experiment that has a card: of each candidate that changed or needs somebody, and what is wanted.
+    pub fn at_a_glance(experiment: &ExperimentReport, words: &Words) -> Vec<Line> {
+        let needed = |mut line: Line| {
+            (line.word, line.tone) = (words.say("word_needs_you"), Tone::Warn);
+            line
+        };
+        if experiment.candidates.is_empty() {
+            let mut lines = Line::of(experiment, words);
+            let noted = experiment.notes().into_iter().next().map(|note| plain(&note));
+            if let (Some(note), true) = (noted, experiment.standing == Standing::AlreadyDecided) {
+                lines.iter_mut().for_each(|line| line.why.clone_from(&note));
+                return lines.into_iter().map(needed).collect();
+            }
+            return lines;
+        }
+        let told = super::Card::told_of(experiment).into_iter();
+        told.map(|candidate| {
+            let line = Line::of_candidate(experiment, candidate, words);
+            if candidate.decision.outcome == Outcome::Hold && candidate.needs_somebody() { needed(line) } else { line }
+        })
+        .collect()
     }
 
     /// The line of one candidate.

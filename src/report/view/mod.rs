@@ -17,7 +17,7 @@ pub(super) use line::leading;
 pub use line::{Bar, Line};
 pub use metric::MetricRow;
 pub(super) use metric::{bound_of, effect_of};
-pub(super) use night::{Class, counted, outcomes, parts, preheader, shortened};
+pub(super) use night::{Class, counted, outcomes, parts, preheader, rank, shortened};
 pub use night::{Digest, Foot, Part};
 
 /// What a colour says; a word always says the same.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Tone, plain};
+use super::{Line, Tone, plain};
 use crate::decide::Outcome;
 use crate::report::night::{ExperimentReport, NightReport, Standing};
 use crate::report::words::Words;
@@ -24,6 +24,10 @@ pub struct Digest {
     pub preheader: String,
     /// The first line's parts: acted, needs you, broken, quiet.
     pub parts: Vec<Part>,
+    /// What changed or needs somebody, in a line each, where there is more than one card.
+    pub glance: Vec<Line>,
+    /// How many more there are.
+    pub glance_more: Option<String>,
     /// What is not as decided.
     pub incidents: Vec<String>,
     /// The cards, rendered.
@@ -97,16 +101,23 @@ impl Class {
     pub(in crate::report) fn is_told(self) -> bool {
         self.acted || self.needs_you || self.broken || self.noted
     }
+}
 
-    /// Cards stand in this order: acted, needs you, broken, the rest.
-    pub(in crate::report) fn rank(self) -> u8 {
-        match self {
-            Class { acted: true, .. } => 0,
-            Class { needs_you: true, .. } => 1,
-            Class { broken: true, .. } => 2,
-            Class { noted: true, .. } => 3,
-            Class { .. } => 4,
-        }
+/// Cards stand in this order: rolled back, promoted, ramped, needs you, broken, the rest.
+pub(in crate::report) fn rank(experiment: &ExperimentReport) -> usize {
+    let class = Class::of(experiment);
+    let outcome = |candidate: &crate::report::night::CandidateReport| match candidate.decision.outcome {
+        Outcome::Rollback => 0,
+        Outcome::Promote => 1,
+        Outcome::Ramp { .. } => 2,
+        Outcome::Hold => 3,
+    };
+    match class {
+        Class { acted: true, .. } => experiment.candidates.iter().map(outcome).min().unwrap_or(3),
+        Class { needs_you: true, .. } => 4,
+        Class { broken: true, .. } => 5,
+        Class { noted: true, .. } => 6,
+        Class { .. } => 7,
     }
 }
 
