@@ -179,6 +179,8 @@ fn the_text_tells_the_night() {
 #[test]
 fn the_page_has_the_same_numbers_and_no_markup_from_names() {
     let html = render_html(&night(vec![rolled_back("<script>alert(1)</script>")]));
+    // Numbers are not torn from their units.
+    let html = html.replace('\u{a0}', " ");
     for told in ["ROLLED BACK", "cost_per_plan", "+12.4 %", "+10.2 to +14.7 %", "25 % → 0 %", "breach", "e 403.4"] {
         assert!(html.contains(told), "{told} is missing");
     }
@@ -211,7 +213,7 @@ fn the_first_line_says_acted_needs_you_broken_quiet_in_that_order() {
     // Cards stand in the same order.
     let text = render_text(&all);
     let places: Vec<usize> =
-        ["== p", "== r", "== b", "== w", "== f", " q / leftovers_v2"].map(|name| text.find(name).unwrap()).to_vec();
+        ["== b", "== p", "== r", "== w", "== f", " q / leftovers_v2"].map(|name| text.find(name).unwrap()).to_vec();
     assert!(places.is_sorted(), "{places:?}\n{text}");
 }
 
