@@ -17,8 +17,8 @@ use url::Url;
 use crate::domain::ModelVersion;
 
 use super::http::{Auth, Call, Http, Parameters, ServerInfo};
-use super::names::{check_alias, check_key, check_model, check_value, sort_by_number};
-use super::{Refusal, Registry, RegistryError, VersionInfo, VersionStatus};
+use super::names::{by_number, check_alias, check_key, check_model, check_value, sort_by_number};
+use super::{Refusal, RegisteredVersion, Registry, RegistryError, VersionInfo, VersionStatus};
 
 /// How many versions one page of a search holds.
 const PAGE_SIZE: &str = "200";
@@ -87,6 +87,27 @@ impl MlflowRegistry {
         self.http.call::<IgnoredAny>(&Call { method, path, subject }, &Parameters::Json(body)).await.map(|_| ())
     }
 
+    /// All pages of a search for versions of one model.
+    async fn search(&self, model: &str, filter: &str, subject: &str) -> Result<Vec<Version>, RegistryError> {
+        let path = "model-versions/search";
+        let mut found: Vec<Version> = Vec::new();
+        let mut token = String::new();
+        for _ in 0..MOST_PAGES {
+            let mut query = vec![("filter", filter), ("max_results", PAGE_SIZE)];
+            if !token.is_empty() {
+                query.push(("page_token", token.as_str()));
+            }
+            let page: Page = self.get(path, subject, query).await?;
+            found.extend(page.model_versions.into_iter().filter(|version| version.name == model));
+            match page.next_page_token {
+                Some(next) if !next.is_empty() && next != token => token = next,
+                _ => return Ok(found),
+            }
+        }
+        let call = Call { method: Method::GET, path, subject };
+        Err(RegistryError::TooMuch { call: call.words(), bound: "1000 pages" })
+    }
+
     fn no_such(&self, version: &ModelVersion) -> RegistryError {
         RegistryError::NoSuchVersion { registry: self.describe(), version: version.clone() }
     }
@@ -108,29 +129,27 @@ impl Registry for MlflowRegistry {
         check_model(model)?;
         check_key(key)?;
         let filter = filter(model, key, value)?;
-        let subject = format!("versions of {model} with tag {key}");
-        let path = "model-versions/search";
-        let mut found = Vec::new();
-        let mut token = String::new();
-        for _ in 0..MOST_PAGES {
-            let mut query = vec![("filter", filter.as_str()), ("max_results", PAGE_SIZE)];
-            if !token.is_empty() {
-                query.push(("page_token", token.as_str()));
-            }
-            let page: Page = self.get(path, &subject, query).await?;
-            // The server's comparison may be wider than ours (some of its databases ignore case).
-            let exact = |v: &Version| v.name == model && v.tags.iter().any(|tag| tag.key == key && tag.value == value);
-            found.extend(page.model_versions.into_iter().filter(exact).map(ModelVersion::from));
-            match page.next_page_token {
-                Some(next) if !next.is_empty() && next != token => token = next,
-                _ => {
-                    sort_by_number(&mut found);
-                    return Ok(found);
-                }
-            }
-        }
-        let call = Call { method: Method::GET, path, subject: &subject };
-        Err(RegistryError::TooMuch { call: call.words(), bound: "1000 pages" })
+        let found = self.search(model, &filter, &format!("versions of {model} with tag {key}")).await?;
+        // The server's comparison may be wider than ours (some of its databases ignore case).
+        let exact = |v: &Version| v.tags.iter().any(|tag| tag.key == key && tag.value == value);
+        let mut found: Vec<_> = found.into_iter().filter(exact).map(ModelVersion::from).collect();
+        sort_by_number(&mut found);
+        Ok(found)
+    }
+
+    async fn versions(&self, model: &str) -> Result<Option<Vec<RegisteredVersion>>, RegistryError> {
+        check_model(model)?;
+        // A search leaves the aliases out, and does not tell a model without versions from none at all.
+        let query = vec![("name", model)];
+        let aliases = match self.get::<OneModel>("registered-models/get", model, query).await {
+            Ok(found) => found.registered_model.aliases,
+            Err(error) if error.refused_as_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = self.search(model, &by_name(model)?, &format!("versions of {model}")).await?;
+        let mut found: Vec<_> = found.into_iter().map(|found| registered(found, &aliases)).collect();
+        found.sort_by_cached_key(|found| by_number(&found.version));
+        Ok(Some(found))
     }
 
     async fn set_tag(&self, version: &ModelVersion, key: &str, value: &str) -> Result<(), RegistryError> {
@@ -187,17 +206,17 @@ impl Registry for MlflowRegistry {
 /// The search's filter. Both quotes exist but neither can be escaped, so a text takes the one that it doesn't hold; a
 /// value with both is left to the comparison on this side.
 fn filter(model: &str, key: &str, value: &str) -> Result<String, RegistryError> {
-    let Some(name) = quoted(model) else {
-        return Err(RegistryError::BadName {
-            what: "model name",
-            name: model.to_owned(),
-            rule: "without one of the two quotes: MLflow's search can't express both",
-        });
+    let name = by_name(model)?;
+    Ok(quoted(value).map_or(name.clone(), |value| format!("{name} AND tags.`{key}` = {value}")))
+}
+
+fn by_name(model: &str) -> Result<String, RegistryError> {
+    let unspeakable = || RegistryError::BadName {
+        what: "model name",
+        name: model.to_owned(),
+        rule: "without one of the two quotes: MLflow's search can't express both",
     };
-    match quoted(value) {
-        Some(value) => Ok(format!("name = {name} AND tags.`{key}` = {value}")),
-        None => Ok(format!("name = {name}")),
-    }
+    quoted(model).map(|name| format!("name = {name}")).ok_or_else(unspeakable)
 }
 
 fn quoted(text: &str) -> Option<String> {
@@ -207,6 +226,23 @@ fn quoted(text: &str) -> Option<String> {
 #[derive(Deserialize)]
 struct OneVersion {
     model_version: Version,
+}
+
+#[derive(Deserialize)]
+struct OneModel {
+    registered_model: Model,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    #[serde(default)]
+    aliases: Vec<Alias>,
+}
+
+#[derive(Deserialize)]
+struct Alias {
+    alias: String,
+    version: String,
 }
 
 #[derive(Deserialize)]
@@ -241,6 +277,16 @@ impl From<Version> for ModelVersion {
     fn from(found: Version) -> Self {
         Self { model: found.name, version: found.version }
     }
+}
+
+/// A version of a search with the aliases that the model says point to it.
+fn registered(found: Version, aliases: &[Alias]) -> RegisteredVersion {
+    let version = ModelVersion { model: found.name.clone(), version: found.version.clone() };
+    let mut info = VersionInfo::from(found);
+    info.aliases.extend(aliases.iter().filter(|a| a.version == version.version).map(|a| a.alias.clone()));
+    info.aliases.sort_unstable();
+    info.aliases.dedup();
+    RegisteredVersion { version, info }
 }
 
 impl From<Version> for VersionInfo {
