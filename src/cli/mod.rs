@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod history;
 mod migrate;
+mod mlflow;
 mod named;
 mod night;
 mod output;

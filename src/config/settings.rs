@@ -96,21 +96,22 @@ pub struct RegistryEntry {
     pub local: Option<LocalEntry>,
 }
 
-/// MLflow.
+/// MLflow. What is left out is taken from the environment, by the names that MLflow's own clients read.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MlflowEntry {
-    /// Its base address, such as `http://mlflow:5000`.
-    pub url: String,
+    /// Its base address, such as `http://mlflow:5000`; or `databricks`, `databricks-uc`, each with `://PROFILE` if need be.
+    /// MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI unless told.
+    pub url: Option<String>,
     /// The user for basic authentication.
     pub username: Option<String>,
     /// The password for basic authentication.
     pub password: Option<SecretRef>,
     /// A bearer token instead.
     pub token: Option<SecretRef>,
-    /// A PEM file with a certificate authority to trust beside the system's.
+    /// A PEM file with a certificate authority to trust beside the system's; MLFLOW_TRACKING_SERVER_CERT_PATH unless told.
     pub ca_file: Option<PathBuf>,
-    /// Seconds that one request may take; 30 unless told.
+    /// Seconds that one request may take; MLFLOW_HTTP_REQUEST_TIMEOUT or 30 unless told.
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
 }
@@ -228,14 +229,17 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     match (&file.registry.mlflow, &file.registry.local) {
         (Some(mlflow), None) => {
             let instead = "`username` and `password: { env: NAME }`";
-            match address(&mlflow.url, &["http", "https"], "http://… or https://…", instead) {
+            let url = mlflow.url.as_deref().unwrap_or_default();
+            let schemes = ["http", "https", "databricks", "databricks-uc"];
+            match address(url, &schemes, "http://…, https://…, databricks or databricks-uc", instead) {
+                _ if mlflow.url.is_none() || url == "databricks" || url == "databricks-uc" => {}
                 Err(message) => fault("/registry/mlflow/url", &message),
                 Ok(url) if !url.username().is_empty() => {
                     fault("/registry/mlflow/url", "a user does not go into the address; use `username` and `password`");
                 }
                 Ok(_) => {}
             }
-            if mlflow.ca_file.is_some() && mlflow.url.starts_with("http://") {
+            if mlflow.ca_file.is_some() && url.starts_with("http://") {
                 fault("/registry/mlflow/ca_file", "http has no certificate to check; write https://… as the `url`");
             }
             if mlflow.username.is_some() != mlflow.password.is_some() {

@@ -1,4 +1,4 @@
-//! MLflow's model registry over REST API 2.0, as MLflow 2.9 to 3.x serves it.
+//! MLflow's model registry over REST API 2.0, as MLflow 2.9 to 3.x serves it, and Databricks with it.
 //!
 //! Facts that shape this file: a version's number is text; `tags` and `aliases` are absent when empty; an alias that
 //! doesn't exist is a 400; setting an alias moves it in one step; removing one that isn't there succeeds; MLflow's own
@@ -16,9 +16,9 @@ use url::Url;
 
 use crate::domain::ModelVersion;
 
-use super::http::{Auth, Call, Http, Parameters, ServerInfo};
+use super::http::{Call, Http, Parameters, ServerInfo};
 use super::names::{by_number, check_alias, check_key, check_model, check_value, sort_by_number};
-use super::{Refusal, RegisteredVersion, Registry, RegistryError, VersionInfo, VersionStatus};
+use super::{Auth, Refusal, RegisteredVersion, Registry, RegistryError, Service, VersionInfo, VersionStatus};
 
 /// How many versions one page of a search holds.
 const PAGE_SIZE: &str = "200";
@@ -33,6 +33,10 @@ pub struct MlflowSettings {
     pub url: Url,
     /// Who is calling.
     pub auth: Auth,
+    /// Which registry it is.
+    pub service: Service,
+    /// Which of its workspaces is meant, where a server has several: `MLFLOW_WORKSPACE`.
+    pub workspace: Option<String>,
     /// A PEM file of certificate authorities to be trusted beside the system's.
     pub ca_file: Option<PathBuf>,
     /// How long one request may take.
@@ -101,11 +105,27 @@ impl MlflowRegistry {
             found.extend(page.model_versions.into_iter().filter(|version| version.name == model));
             match page.next_page_token {
                 Some(next) if !next.is_empty() && next != token => token = next,
-                _ => return Ok(found),
+                _ if self.http.service().tells_tags() => return Ok(found),
+                _ => return self.each(found).await,
             }
         }
         let call = Call { method: Method::GET, path, subject };
         Err(RegistryError::TooMuch { call: call.words(), bound: "1000 pages" })
+    }
+
+    /// Each version by itself, where a search tells too little of it. One that was deleted meanwhile is left out.
+    async fn each(&self, found: Vec<Version>) -> Result<Vec<Version>, RegistryError> {
+        let mut whole = Vec::with_capacity(found.len());
+        for Version { name, version, .. } in found {
+            let subject = format!("{name} version {version}");
+            let query = vec![("name", name.as_str()), ("version", version.as_str())];
+            match self.get::<OneVersion>("model-versions/get", &subject, query).await {
+                Ok(found) => whole.push(found.model_version),
+                Err(error) if error.refused_as_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(whole)
     }
 
     fn no_such(&self, version: &ModelVersion) -> RegistryError {
@@ -128,8 +148,11 @@ impl Registry for MlflowRegistry {
     async fn versions_tagged(&self, model: &str, key: &str, value: &str) -> Result<Vec<ModelVersion>, RegistryError> {
         check_model(model)?;
         check_key(key)?;
-        let filter = filter(model, key, value)?;
-        let found = self.search(model, &filter, &format!("versions of {model} with tag {key}")).await?;
+        let filter = if self.http.service().filters_by_tag() { filter(model, key, value)? } else { by_name(model)? };
+        let found = match self.search(model, &filter, &format!("versions of {model} with tag {key}")).await {
+            Err(error) if error.refused_as_missing() => return Ok(Vec::new()),
+            found => found?,
+        };
         // The server's comparison may be wider than ours (some of its databases ignore case).
         let exact = |v: &Version| v.tags.iter().any(|tag| tag.key == key && tag.value == value);
         let mut found: Vec<_> = found.into_iter().filter(exact).map(ModelVersion::from).collect();
@@ -199,7 +222,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn describe(&self) -> String {
-        format!("MLflow at {}", self.http.server())
+        format!("{} at {}", self.http.service().name(), self.http.server())
     }
 }
 
@@ -259,11 +282,27 @@ struct Version {
     #[serde(default)]
     tags: Vec<Tag>,
     #[serde(default)]
-    aliases: Vec<String>,
+    aliases: Vec<AliasOfVersion>,
     #[serde(default)]
     status: String,
     #[serde(default)]
     status_message: String,
+}
+
+/// MLflow has the alias's name alone, Unity Catalog name and version.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AliasOfVersion {
+    Name(String),
+    Pair { alias: String },
+}
+
+impl AliasOfVersion {
+    fn name(self) -> String {
+        match self {
+            Self::Name(alias) | Self::Pair { alias } => alias,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -291,7 +330,7 @@ fn registered(found: Version, aliases: &[Alias]) -> RegisteredVersion {
 
 impl From<Version> for VersionInfo {
     fn from(found: Version) -> Self {
-        let mut aliases = found.aliases;
+        let mut aliases: Vec<String> = found.aliases.into_iter().map(AliasOfVersion::name).collect();
         aliases.sort_unstable();
         let status = match found.status.as_str() {
             "" | "READY" => VersionStatus::Ready,

@@ -13,18 +13,21 @@ use async_trait::async_trait;
 
 use crate::domain::ModelVersion;
 
+mod auth;
 #[cfg(test)]
 mod contract;
 mod error;
 #[cfg(test)]
 mod fake_mlflow;
+mod hint;
 mod http;
 mod local;
 mod mlflow;
 mod names;
 
+pub use auth::{Auth, Service};
 pub use error::{Refusal, RegistryError};
-pub use http::{Auth, ServerInfo};
+pub use http::ServerInfo;
 pub use local::{LocalRegistry, TablePrefix};
 pub use mlflow::{MlflowRegistry, MlflowSettings};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rampkeeper::domain::ModelVersion;
 use rampkeeper::registry::{
-    Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, RegistryError, TablePrefix, VersionStatus,
+    Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, RegistryError, Service, TablePrefix, VersionStatus,
     install_crypto_provider,
 };
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
@@ -21,6 +21,8 @@ fn registry(mlflow: &Mlflow) -> MlflowRegistry {
     let settings = MlflowSettings {
         url,
         auth: Auth::None,
+        service: Service::Mlflow,
+        workspace: None,
         ca_file: None,
         timeout: Duration::from_secs(30),
         retries: 2,
@@ -81,6 +83,29 @@ async fn a_version_that_is_no_number_is_refused_in_the_servers_words() {
     let error = registry(mlflow).version(&odd).await.expect_err("no number");
     assert!(error.to_string().contains("registry_number version two was answered 400"), "{error}");
     assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn every_page_of_a_long_list_is_read() {
+    const MODEL: &str = "registry_pages";
+    let mlflow = Mlflow::shared().await;
+    mlflow.create_model(MODEL).await;
+    for number in 1..=205 {
+        assert_eq!(mlflow.create_version(MODEL).await, number.to_string());
+    }
+    let registry = registry(mlflow);
+    let of = |version: &str| ModelVersion { model: MODEL.into(), version: version.into() };
+    for number in ["3", "200", "205"] {
+        registry.set_tag(&of(number), "stage", "production").await.expect("a tag");
+    }
+    registry.set_alias(&of("1"), "champion").await.expect("an alias");
+    let tagged = registry.versions_tagged(MODEL, "stage", "production").await.expect("an answer");
+    assert_eq!(tagged, [of("3"), of("200"), of("205")]);
+    let listed = registry.versions(MODEL).await.expect("an answer").expect("a model");
+    let numbers: Vec<_> = listed.iter().map(|found| found.version.version.clone()).collect();
+    assert_eq!(numbers, (1..=205).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(listed[0].info.aliases, ["champion"]);
+    assert_eq!(listed[204].info.tags["stage"], "production");
 }
 
 /// As the control store's migrations make them.
