@@ -14,7 +14,14 @@ pub(super) const PRODUCTION: &str = "production";
 pub(super) const ARCHIVED: &str = "archived";
 
 impl Planner<'_> {
-    pub(super) fn tag_stage(&mut self, candidate: &Variant, version: ModelVersion, value: &str, expect: &[&str], insist: bool) {
+    pub(super) fn tag_stage(
+        &mut self,
+        candidate: &Variant,
+        version: ModelVersion,
+        value: &str,
+        expect: &[&str],
+        insist: bool,
+    ) {
         let (key, value) = ("stage".to_owned(), value.to_owned());
         let expect = expect.iter().map(|&value| value.to_owned()).collect();
         self.step(candidate, Step::SetTag { version, key, value, expect, insist });

@@ -113,8 +113,7 @@ fn a_prompt_touches_no_registry() {
 
 #[test]
 fn a_hybrid_that_changes_both_changes_both() {
-    let deprecated =
-        [set("policy", policy_version(0), "deprecated"), set("prompt", prompt_version(0), "deprecated")];
+    let deprecated = [set("policy", policy_version(0), "deprecated"), set("prompt", prompt_version(0), "deprecated")];
     let events = ["model_promoted", "prompt_promoted"];
     assert_eq!(promoted(&hybrid(0, 0), &hybrid(1, 1)), steps(&REGISTRY_PROMOTES, &deprecated, &events));
     let archived = [set("policy", policy_version(1), "archived"), set("prompt", prompt_version(1), "archived")];
@@ -141,15 +140,9 @@ fn a_hybrid_that_tries_a_prompt_on_controls_model_leaves_the_model_in_charge() {
 #[test]
 fn a_hybrid_that_tries_a_model_under_controls_prompt_keeps_the_prompt() {
     let deprecated = [set("policy", policy_version(0), "deprecated")];
-    assert_eq!(
-        promoted(&hybrid(0, 0), &hybrid(1, 0)),
-        steps(&REGISTRY_PROMOTES, &deprecated, &["model_promoted"])
-    );
+    assert_eq!(promoted(&hybrid(0, 0), &hybrid(1, 0)), steps(&REGISTRY_PROMOTES, &deprecated, &["model_promoted"]));
     let archived = [set("policy", policy_version(1), "archived")];
-    assert_eq!(
-        rolled_back(&hybrid(0, 0), &hybrid(1, 0)),
-        steps(&REGISTRY_ROLLS_BACK, &archived, &["model_rollback"])
-    );
+    assert_eq!(rolled_back(&hybrid(0, 0), &hybrid(1, 0)), steps(&REGISTRY_ROLLS_BACK, &archived, &["model_rollback"]));
 }
 
 #[test]
