@@ -7,6 +7,7 @@ mod bad_input;
 mod checks;
 mod concurrency;
 mod crash;
+mod dashboards;
 mod decide_properties;
 mod embedded;
 mod faults;
