@@ -12,6 +12,7 @@ mod decide_properties;
 mod embedded;
 mod faults;
 mod flip_properties;
+mod forms_real;
 mod fuzz;
 mod inspect;
 mod mail_real;
