@@ -158,8 +158,8 @@ impl Site {
                 let run = self.world.command(&["run", "--as-of", &as_of, "--now", &now]);
                 told(run).await.expect(0);
             }
-            let open = self.sql("SELECT count(*) FROM rampkeeper.rollouts WHERE status = 'ramping'").await;
-            if open == "0" {
+            let over = self.sql("SELECT count(*) FROM rampkeeper.rollouts WHERE status <> 'ramping'").await;
+            if over == (2 * FORMS.len()).to_string() {
                 return;
             }
         }
