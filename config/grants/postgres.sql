@@ -32,6 +32,13 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+\if :{?dashboards}
+DO $$ BEGIN
+    IF to_regrole('rampkeeper_dashboards') IS NULL THEN CREATE ROLE rampkeeper_dashboards LOGIN; END IF;
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO rampkeeper_dashboards', current_database());
+END $$;
+\endif
+
 SELECT to_regnamespace('exp') IS NOT NULL AND to_regclass('rampkeeper.migrations') IS NOT NULL AS migrated \gset
 \if :migrated
 
@@ -98,10 +105,6 @@ GRANT SELECT (payload) ON exp.events TO rampkeeper_warehouse;
 \endif
 
 \if :{?dashboards}
-DO $$ BEGIN
-    IF to_regrole('rampkeeper_dashboards') IS NULL THEN CREATE ROLE rampkeeper_dashboards LOGIN; END IF;
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO rampkeeper_dashboards', current_database());
-END $$;
 REVOKE ALL ON ALL TABLES IN SCHEMA exp, rampkeeper FROM rampkeeper_dashboards;
 GRANT USAGE ON SCHEMA rampkeeper TO rampkeeper_dashboards;
 GRANT SELECT ON rampkeeper.v_decisions TO rampkeeper_dashboards;

@@ -150,8 +150,8 @@ impl Run<'_> {
         for page in (0..).take_while(|_| collection >= 0) {
             let offset = (page * PAGE).to_string();
             let limit = PAGE.to_string();
-            let models = [("models", "card"), ("models", "dataset"), ("models", "dashboard")];
-            let query = [&models[..], &[("limit", limit.as_str()), ("offset", offset.as_str())]].concat();
+            let mut query = vec![("models", "card"), ("models", "dataset"), ("models", "dashboard")];
+            query.extend([("limit", limit.as_str()), ("offset", offset.as_str())]);
             let answer = self.api.get(&path, &query).await?;
             found.extend(list(&answer).filter_map(|item| kept(item, item["model"] == "dashboard")));
             if list(&answer).count() < PAGE {

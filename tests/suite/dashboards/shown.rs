@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rampkeeper::metabase::{Card, Content};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqlSafeStr};
 use tokio::process::Command;
 
 use crate::embedded::{World, better, day, harmful, key, told, two_in_the_night_after};
@@ -148,7 +148,7 @@ async fn every_card_answers_a_user_who_may_read_the_views_alone() {
         for choices in [&BTreeMap::new(), &experiment, &both] {
             let sql = rendered(card, choices);
             assert!(!sql.contains("{{") && !sql.contains("[["), "{}: {sql}", card.name);
-            let described = dashboard.prepare(AssertSqlSafe(sql.clone()).into()).await;
+            let described = dashboard.prepare(AssertSqlSafe(sql.clone()).into_sql_str()).await;
             let described = described.unwrap_or_else(|error| panic!("{}: {error} in {sql}", card.name));
             let columns: BTreeSet<String> =
                 sqlx::Statement::columns(&described).iter().map(|c| c.name().to_owned()).collect();
@@ -263,7 +263,7 @@ async fn a_schema_that_lets_us_make_no_view_keeps_no_tables_from_being_made() {
     migrate.env("RAMPKEEPER_TEST_CONTROL", as_user(&url, "migrate"));
     let said = told(migrate).await.expect(0);
     said.complains("the view exp.v_prompt_versions is not made: permission denied");
-    said.complains("the view rampkeeper.v_offline_against_online is not made: column r.leftovers_score does not exist");
+    said.complains("the view rampkeeper.v_offline_against_online is not made: column o.leftovers_score does not exist");
     let made = "SELECT count(*) FROM information_schema.views WHERE table_schema = 'rampkeeper'";
     assert_eq!(postgres.sql(&url, made).await, "7");
     // The grants for dashboards leave out what is not there.
