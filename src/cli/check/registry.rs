@@ -10,7 +10,7 @@ use crate::cli::connect::{self, Patience};
 use crate::cli::{address, mlflow};
 use crate::control::ControlStore;
 use crate::domain::{ModelVersion, Share};
-use crate::registry::{Auth, MlflowRegistry, Registry, VersionStatus};
+use crate::registry::{Auth, MlflowRegistry, Registry, Service, VersionStatus};
 
 const AREA: Area = Area::Registry;
 
@@ -39,10 +39,12 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
         findings.push(Finding::warn(AREA, "environment", detail, mend));
     }
     // A model that nobody has: an answer without any version is as good as one with some.
-    let (about, let_in) = tokio::join!(
-        in_time(registry.about()),
-        in_time(registry.versions_tagged("rampkeeper-check", "stage", "production"))
-    );
+    let nobodys = match found.settings.service {
+        Service::UnityCatalog => "main.default.rampkeeper-check",
+        Service::Mlflow | Service::Databricks => "rampkeeper-check",
+    };
+    let (about, let_in) =
+        tokio::join!(in_time(registry.about()), in_time(registry.versions_tagged(nobodys, "stage", "production")));
     let certificate = about.as_ref().ok().and_then(|about| about.certificate.clone());
     match let_in {
         Ok(_) => {

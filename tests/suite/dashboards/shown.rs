@@ -214,6 +214,31 @@ async fn the_views_say_what_the_nights_said() {
     assert_eq!(texts(doubled).await, ["0"]);
 }
 
+/// The embedded store has the same views under its own names, as far as they make sense there.
+#[tokio::test]
+async fn the_embedded_store_shows_the_same() {
+    let mut world = World::new(vec![harmful("shown_embedded")]).await;
+    for n in 0..2 {
+        world.live(day(n)).await;
+        world.night(day(n), 0).await;
+    }
+    for (view, told, expected) in [
+        ("decisions", "outcome || ' ' || share_after || ' ' || reason", "rollback 0 harm_shown"),
+        ("candidates", "status || ' ' || last_outcome || ' ' || experiment", "rolled_back rollback shown_embedded"),
+    ] {
+        let sql = format!("SELECT {told} FROM rampkeeper_v_{view} ORDER BY 1 DESC LIMIT 1");
+        assert_eq!(world.text(&sql).await, expected, "{view}");
+    }
+    let look = "SELECT metric || ' ' || verdict || ' ' || bound || ' ' || limit_at || ' ' || (effect_low > limit_at)
+                FROM rampkeeper_v_looks WHERE outcome = 'rollback' AND verdict = 'breach'";
+    assert_eq!(world.text(look).await, "cost_per_plan breach margin 0.1 1");
+    let lasting = "SELECT group_concat(variant || ' ' || share, ', ') FROM
+                   (SELECT * FROM rampkeeper_v_ramp_timeline WHERE ended_at IS NULL ORDER BY variant)";
+    let shares = world.text(lasting).await;
+    assert!(shares.starts_with("candidate 0") && shares.contains("control 1"), "{shares}");
+    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_v_incidents").await, 0);
+}
+
 /// The columns are a contract: whoever built on them must not lose one.
 #[tokio::test]
 async fn the_views_columns_are_those_of_the_document() {
