@@ -5,6 +5,9 @@ use url::Url;
 
 use super::Service;
 
+/// What stands before the words of a web page.
+const PAGE: &str = "a web page";
+
 /// What to do about a refusal, when that is known. `code` is MLflow's; without one the answer came from something else.
 pub(super) fn of(
     service: Service,
@@ -46,7 +49,7 @@ pub(super) fn of(
             return Some(format!("Is {server} the address of an MLflow server, path included?"));
         }
         (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT, _)
-            if code.is_none() =>
+            if message.starts_with(PAGE) =>
         {
             "A proxy answered and not MLflow: the server behind it is down, starting or too slow"
         }
@@ -68,8 +71,8 @@ pub(super) fn without_markup(text: &str) -> String {
     let title = lower.find("<title>").map(|at| at + "<title>".len());
     let title = title.and_then(|from| Some(&text[from..from + lower[from..].find("</title>")?]));
     match title.map(str::trim).filter(|title| !title.is_empty()) {
-        Some(title) => format!("a web page, \u{201c}{title}\u{201d}"),
-        None => format!("a web page, {}", between_tags(text)),
+        Some(title) => format!("{PAGE}, \u{201c}{title}\u{201d}"),
+        None => format!("{PAGE}, {}", between_tags(text)),
     }
 }
 
@@ -109,9 +112,9 @@ mod tests {
     #[test]
     fn a_proxys_answer_is_not_taken_for_the_servers() {
         let base: Url = "https://mlflow.example.com/".parse().unwrap();
-        let told = |status, code| of(Service::Mlflow, &base, status, (code, "")).unwrap_or_default();
+        let told = |status, code| of(Service::Mlflow, &base, status, (code, "a web page, x")).unwrap_or_default();
         assert!(told(StatusCode::BAD_GATEWAY, None).contains("A proxy answered"));
-        assert_eq!(told(StatusCode::SERVICE_UNAVAILABLE, Some("TEMPORARILY_UNAVAILABLE")), "");
+        assert_eq!(of(Service::Mlflow, &base, StatusCode::BAD_GATEWAY, (None, "out of order")), None);
         assert!(told(StatusCode::METHOD_NOT_ALLOWED, None).contains("https://mlflow.example.com the address"));
         let owner = of(Service::UnityCatalog, &base, StatusCode::FORBIDDEN, (Some("PERMISSION_DENIED"), ""));
         assert!(owner.unwrap().contains("must own the model"));
