@@ -116,7 +116,8 @@ async fn the_steps_on_real_servers_work_as_written() {
         assert!(squeeze(&told.replace('│', " ")).contains(shown), "{shown} is not in {told}");
     }
     let mails = smtp.mails();
-    assert_eq!(mails.len(), 2, "one mail for the two runs, and one for the rollback by hand");
+    assert_eq!(mails.len(), 3, "one mail for the two runs, and two for the rollback by hand: a digest and its own");
+    assert!(mails[2].header("Subject").is_some_and(|subject| subject.starts_with("[rampkeeper] ROLLED BACK ")));
     assert!(mails[1].header("Subject").is_some_and(|subject| subject.ends_with("1 rolled back")));
     assert_eq!(mails[0].header("Subject"), Some("[rampkeeper] 2026-03-31: 1 held"));
 }
