@@ -280,6 +280,9 @@ fn mail(id: &str) -> NewAction {
         date: now(),
         list_id: "rampkeeper.example.com".into(),
         headers: Vec::new(),
+        in_reply_to: None,
+        pictures: Vec::new(),
+        attachments: Vec::new(),
     })
 }
 

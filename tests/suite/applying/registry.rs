@@ -156,6 +156,9 @@ fn left_over() -> Vec<NewAction> {
         date: two_in_the_night_after(day(0)).parse().unwrap(),
         list_id: "rampkeeper.example.com".into(),
         headers: Vec::new(),
+        in_reply_to: None,
+        pictures: Vec::new(),
+        attachments: Vec::new(),
     };
     vec![
         NewAction {
