@@ -10,6 +10,7 @@ mod promotion;
 mod schema;
 mod secret;
 mod settings;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
+pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
 use crate::domain::Metric;
 use document::Document;

@@ -70,18 +70,20 @@ impl Night<'_> {
             let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
             Some(action_of_mail(&digest_mail(night, &readers)))
         };
-        match mail_about(&untold) {
+        let all_about = |night: &NightReport| mail_about(night).into_iter().chain(self.chats_about(night));
+        let keys: Vec<String> = all_about(&untold).map(|action| action.idempotency_key).collect();
+        match self.are_journalled(&keys).await? {
             // The same failure as before is told already.
-            Some(mail) if self.control.has_action(&mail.idempotency_key).await? => return Ok(None),
+            Some(true) => return Ok(None),
             None if untold.experiments.is_empty() && untold.incidents.is_empty() => return Ok(None),
-            Some(_) | None => {}
+            Some(false) | None => {}
         }
         self.begin(report, run).await?;
         // A run that only tells what others decided is named as well.
         untold.run = report.run;
         // The page goes first: a run that is killed in between writes it again, but what is told is not told again.
         let missing = self.page(&untold, failed).await?;
-        let mails: Vec<NewAction> = mail_about(&untold).into_iter().collect();
+        let mails: Vec<NewAction> = all_about(&untold).collect();
         let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
         self.control.tell(run, untold.as_of, &mails, &incidents, self.now).await?;
         Ok(missing)

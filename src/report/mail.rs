@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::identity::identity_of;
 use super::night::NightReport;
 use super::view::{render_html, render_text};
 
@@ -46,20 +46,6 @@ pub struct MailDraft {
 /// The digest of a night. Its Message-ID follows from the decisions, so the same night gives the same mail.
 pub fn digest_mail(report: &NightReport, readers: &Readers) -> MailDraft {
     let domain = domain_of(&readers.from);
-    let mut told = Sha256::new();
-    for experiment in &report.experiments {
-        told.update(format!("{} {:?} {}\n", experiment.name, experiment.standing, experiment.outside_change));
-        for candidate in &experiment.candidates {
-            told.update(format!("{} {:?} {}\n", candidate.name, candidate.decision_id, candidate.revision));
-        }
-        for line in &experiment.by_hand {
-            told.update(format!("{line}\n"));
-        }
-    }
-    for incident in report.incidents.iter().filter(|incident| incident.new) {
-        told.update(format!("{}\n", incident.id));
-    }
-    let told = format!("{:x}", told.finalize());
     let mut headers = vec![("X-Rampkeeper-As-Of".to_owned(), report.as_of.to_string())];
     headers.extend(report.run.map(|run| ("X-Rampkeeper-Run".to_owned(), run.to_string())));
     MailDraft {
@@ -69,7 +55,7 @@ pub fn digest_mail(report: &NightReport, readers: &Readers) -> MailDraft {
         subject: format!("[rampkeeper] {}: {}", report.as_of, report.summary()),
         text: render_text(report),
         html: render_html(report),
-        message_id: format!("night-{}.{}@{domain}", report.as_of, &told[..16]),
+        message_id: format!("night-{}.{}@{domain}", report.as_of, identity_of(report)),
         date: report.at,
         list_id: format!("rampkeeper.{domain}"),
         headers,

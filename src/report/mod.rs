@@ -3,10 +3,13 @@
 //! A report is built once from what was recorded; mail, page and `--output json` show the same numbers and the same
 //! sentences. Nothing here decides, looks anything up or reads a clock.
 
+mod chat;
+mod identity;
 mod mail;
 mod night;
 mod view;
 
+pub use chat::{Channel, ChatDraft, ChatForm, Tone, chat_draft};
 pub use mail::{MailDraft, Readers, digest_mail};
 pub use night::{CandidateReport, ExperimentReport, Incident, NightReport, Restatement, Standing, WouldHaveBeen};
 pub use view::{render_html, render_text};
