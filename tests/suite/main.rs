@@ -4,6 +4,7 @@ mod analyze;
 mod applying;
 mod architecture;
 mod bad_input;
+mod chat_real;
 mod checks;
 mod concurrency;
 mod crash;

@@ -4,6 +4,7 @@
 //! [`launcher`]. What the servers hold is read back without the code under test, by `psql`, plain HTTP and Python's
 //! own mail parser, so that a fault cannot hide on both sides.
 
+pub mod hooks;
 pub mod launcher;
 pub mod mlflow;
 pub mod postgres;
