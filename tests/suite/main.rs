@@ -15,6 +15,7 @@ mod flip_properties;
 mod fuzz;
 mod inspect;
 mod mail_real;
+mod mail_rich;
 mod night_real;
 mod operator;
 mod program;

@@ -6,6 +6,7 @@
 
 pub mod hooks;
 pub mod launcher;
+pub mod mail_checkers;
 pub mod mlflow;
 pub mod postgres;
 pub mod smtp;
