@@ -102,7 +102,8 @@ impl Night<'_> {
 
     async fn run_under_lease(&self, sending: &Mutex<()>) -> Result<NightReport, NightError> {
         let run = self.run_id();
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
+        let mut applier =
+            Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
         applier.resume().await?;
         let mut report = self.empty_report();
         // What was decided before a night broke off is carried out and told all the same.

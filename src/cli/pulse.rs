@@ -63,7 +63,9 @@ impl Pulse {
         match heard {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("the heartbeat could not be pinged: {}", chain(&error)),
-            Err(_) => tracing::warn!("the heartbeat could not be pinged within {WHEN_STOPPED:?}, and this run is to stop"),
+            Err(_) => {
+                tracing::warn!("the heartbeat could not be pinged within {WHEN_STOPPED:?}, and this run is to stop")
+            }
         }
     }
 }

@@ -82,7 +82,9 @@ pub(super) fn check(document: &Document, chats: &[ChatEntry], heartbeat: Option<
     let heartbeat = heartbeat.map(|heartbeat| ("/heartbeat/url".to_owned(), &heartbeat.url));
     for (at, url) in chats.chain(heartbeat) {
         if url.env.is_some() == url.file.is_some() {
-            faults.push(document.fault(&at, "a secret is given as { env: NAME } or as { file: PATH }, exactly one of them"));
+            faults.push(
+                document.fault(&at, "a secret is given as { env: NAME } or as { file: PATH }, exactly one of them"),
+            );
         }
     }
     faults

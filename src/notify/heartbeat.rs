@@ -54,8 +54,10 @@ impl Heartbeat {
             segments.pop_if_empty().push(end);
         }
         url.query_pairs_mut().append_pair("rid", &self.night.to_string());
-        let content =
-            words.map(|words| Content { media_type: "text/plain; charset=utf-8", bytes: cut(words).to_owned().into_bytes() });
+        let content = words.map(|words| Content {
+            media_type: "text/plain; charset=utf-8",
+            bytes: cut(words).to_owned().into_bytes(),
+        });
         self.web.call(method, url, content.as_ref(), None).await
     }
 

@@ -61,8 +61,9 @@ impl Web {
     pub(super) fn new(settings: WebSettings) -> Result<Self, CallError> {
         let WebSettings { url, ca_file, timeout, retries, retry_delay } = settings;
         // The parser's error names no part of the text, but its kind.
-        let url = Url::parse(url.expose_secret().trim())
-            .map_err(|error| CallError::Settings(format!("the secret is no address ({error}); it begins with https://")))?;
+        let url = Url::parse(url.expose_secret().trim()).map_err(|error| {
+            CallError::Settings(format!("the secret is no address ({error}); it begins with https://"))
+        })?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(CallError::Settings("the secret is no address of the web; it begins with https://".into()));
         }
@@ -113,7 +114,13 @@ impl Web {
     }
 
     /// Calls until an answer comes that is final, or the attempts are used up.
-    pub(super) async fn call(&self, method: Method, url: Url, content: Option<&Content>, id: Option<&str>) -> Result<(), CallError> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        content: Option<&Content>,
+        id: Option<&str>,
+    ) -> Result<(), CallError> {
         let mut attempts = 0;
         let outcome = (|| {
             attempts += 1;
@@ -173,7 +180,11 @@ impl Web {
     async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
         // The library's own log records name the address.
         let sent = request.send().with_subscriber(NoSubscriber::default()).await;
-        sent.map_err(|source| CallError::Unreachable { server: self.server.clone(), attempts: 1, source: source.without_url() })
+        sent.map_err(|source| CallError::Unreachable {
+            server: self.server.clone(),
+            attempts: 1,
+            source: source.without_url(),
+        })
     }
 
     /// The beginning of an answer as one line, without the address should the server repeat it.
@@ -185,7 +196,8 @@ impl Web {
         for secret in whole.into_iter().chain(own).filter(|part| part.len() >= PART) {
             text = text.replace(secret, "***");
         }
-        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
         let line = words.join(" ");
         match line.char_indices().nth(EXCERPT) {
             Some((end, _)) => format!("{}…", &line[..end]),

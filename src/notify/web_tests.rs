@@ -88,7 +88,10 @@ async fn a_server_that_fails_is_asked_again_within_bounds() {
         let error = posted_to(&server.uri()).await.unwrap_err();
         assert_eq!(calls(&server).await, 3, "{status}");
         assert!(error.is_transient() && error.is_outage() && !error.is_for_good(), "{error}");
-        assert!(error.to_string().ends_with(&format!("answered {status} (out of order) in each of 3 attempts")), "{error}");
+        assert!(
+            error.to_string().ends_with(&format!("answered {status} (out of order) in each of 3 attempts")),
+            "{error}"
+        );
     }
 }
 
@@ -101,7 +104,9 @@ async fn a_refusal_is_final_and_not_repeated() {
         (404, "the one that the service gave out"),
         (410, "the one that the service gave out"),
     ] {
-        let answer = ResponseTemplate::new(status).insert_header("location", "http://127.0.0.1:1/").set_body_string("invalid_blocks");
+        let answer = ResponseTemplate::new(status)
+            .insert_header("location", "http://127.0.0.1:1/")
+            .set_body_string("invalid_blocks");
         let server = answering(answer).await;
         let error = posted_to(&server.uri()).await.unwrap_err();
         assert_eq!(calls(&server).await, 1, "{status}");
@@ -138,7 +143,12 @@ async fn no_error_holds_the_address_even_if_the_server_repeats_it() {
 
 #[test]
 fn a_secret_that_is_no_address_is_refused_without_being_repeated() {
-    for secret in [TOKEN.to_owned(), format!("ftp://example.com/{TOKEN}"), format!("mailto:{TOKEN}"), format!("https://{TOKEN} x/")] {
+    for secret in [
+        TOKEN.to_owned(),
+        format!("ftp://example.com/{TOKEN}"),
+        format!("mailto:{TOKEN}"),
+        format!("https://{TOKEN} x/"),
+    ] {
         let error = Webhook::new(WebSettings { url: secret.into(), ..settings("http://127.0.0.1:1") }).unwrap_err();
         assert!(!told(&error).contains(TOKEN), "{error:?}");
         assert!(error.to_string().contains("begins with https://"), "{error}");
@@ -171,7 +181,15 @@ async fn a_night_s_pings_go_to_their_ends_and_bear_its_key() {
     let requests = server.received_requests().await.unwrap();
     let seen: Vec<_> = requests
         .iter()
-        .map(|r| format!("{} {}?{} {}", r.method, r.url.path(), r.url.query().unwrap_or_default(), String::from_utf8_lossy(&r.body)))
+        .map(|r| {
+            format!(
+                "{} {}?{} {}",
+                r.method,
+                r.url.path(),
+                r.url.query().unwrap_or_default(),
+                String::from_utf8_lossy(&r.body)
+            )
+        })
         .collect();
     let address = format!("/services/{TOKEN}");
     assert_eq!(
@@ -205,7 +223,10 @@ async fn a_check_asks_for_the_front_page_alone() {
     assert_eq!(Webhook::new(settings(&server.uri())).unwrap().check().await.unwrap(), None);
     Heartbeat::new(settings(&server.uri()), NIGHT).unwrap().check().await.unwrap();
     let requests = server.received_requests().await.unwrap();
-    assert!(requests.iter().all(|r| r.method == "HEAD" && r.url.path() == "/" && r.url.query().is_none()), "{requests:?}");
+    assert!(
+        requests.iter().all(|r| r.method == "HEAD" && r.url.path() == "/" && r.url.query().is_none()),
+        "{requests:?}"
+    );
     let gone = Webhook::new(settings("http://127.0.0.1:1")).unwrap().check().await.unwrap_err();
     assert!(gone.is_outage());
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::web::{Content, Web, WebSettings};
 use super::CallError;
+use super::web::{Content, Web, WebSettings};
 
 /// A message that is to be posted.
 #[derive(Clone, Debug, PartialEq)]

@@ -25,7 +25,8 @@ async fn chat(asked: &Asked<'_>, entry: &ChatEntry) -> Vec<Finding> {
     let webhook = match connect::webhook(asked.config, entry, Patience::SHORT) {
         Ok(webhook) => webhook,
         Err(error) => {
-            let mend = format!("set the secret ({what}) to the address that the chat gives out for its incoming webhook");
+            let mend =
+                format!("set the secret ({what}) to the address that the chat gives out for its incoming webhook");
             return vec![Finding::fail(Area::Chat, what, in_one_line(&error), mend)];
         }
     };

@@ -36,11 +36,14 @@ pub(super) fn message(report: &NightReport) -> Value {
     // The last block says what was left out.
     let room = MOST_BLOCKS - blocks.len() - 1;
     let left_out = told.len().saturating_sub(room);
+    // Slack shows this in notifications alone; those who imitate it know no blocks, and show nothing else.
+    let head = escaped(&format!("{}: {headline}", report.as_of), LONGEST_SECTION);
+    let text = joined(&[vec![head], told.clone()].concat(), LONGEST_TEXT);
     blocks.extend(told.into_iter().take(room).map(|text| section(&text)));
     if left_out > 0 {
         blocks.push(context(&format!("… and {left_out} more; the mail and the page have all of them")));
     }
-    json!({ "text": escaped(&format!("{}: {headline}", report.as_of), LONGEST_TEXT), "blocks": blocks, "unfurl_links": false, "unfurl_media": false })
+    json!({ "text": text, "blocks": blocks, "unfurl_links": false, "unfurl_media": false })
 }
 
 /// What the night was, in the order in which a reader needs to know it.

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::slack::{LONGEST_HEADER, LONGEST_SECTION, LONGEST_TEXT, MOST_BLOCKS};
 use super::*;
-use crate::domain::{Share, VariantId};
 use crate::decide::{Decision, Reason};
+use crate::domain::{Share, VariantId};
 use crate::evidence::{Assessment, PromotionLook};
 use crate::plan::Reallocation;
 use crate::report::{CandidateReport, ExperimentReport, Incident};
@@ -59,14 +59,18 @@ fn experiment(name: &str, candidates: Vec<CandidateReport>) -> ExperimentReport 
 }
 
 fn rolled_back(name: &str) -> ExperimentReport {
-    let mut told = experiment(name, vec![candidate("leftovers_v2", Outcome::Rollback, vec![Reason::HarmDespiteMismatch])]);
+    let mut told =
+        experiment(name, vec![candidate("leftovers_v2", Outcome::Rollback, vec![Reason::HarmDespiteMismatch])]);
     let variant = VariantId(Uuid::nil());
     told.allocations = vec![Reallocation { variant, name: "leftovers_v2".into(), from: share(0.25), to: share(0.0) }];
     told
 }
 
 fn held(name: &str) -> ExperimentReport {
-    experiment(name, vec![candidate("v2", Outcome::Hold, vec![Reason::TooSoon { days: 1, needed: 3, stage: share(0.25) }])])
+    experiment(
+        name,
+        vec![candidate("v2", Outcome::Hold, vec![Reason::TooSoon { days: 1, needed: 3, stage: share(0.25) }])],
+    )
 }
 
 fn waiting(name: &str) -> ExperimentReport {
@@ -138,11 +142,15 @@ fn check_bounds(message: &Value) {
 
 #[test]
 fn a_night_for_slack() {
-    let mut told = night(vec![failed("broken_exp", "no such column: plan"), rolled_back("planner_exp"), held("quiet_exp")]);
+    let mut told =
+        night(vec![failed("broken_exp", "no such column: plan"), rolled_back("planner_exp"), held("quiet_exp")]);
     told.incidents = vec![incident("version 5")];
     let message = slack(&told);
     check_bounds(&message);
-    assert_eq!(message["text"], "2026-03-30: Acted, needs you, broken: 1 rolled back, 1 held, 1 failed, 1 not as decided");
+    let text = message["text"].as_str().unwrap();
+    let head =
+        "2026-03-30: Acted, needs you, broken: 1 rolled back, 1 held, 1 failed, 1 not as decided\n*Not as decided*\n";
+    assert!(text.starts_with(head) && text.contains("*ROLLED BACK* leftovers_v2: 25 % → 0 %"), "{text}");
     let texts: Vec<_> = message["blocks"].as_array().unwrap().iter().map(|block| {
         let text = if block["type"] == "context" { &block["elements"][0]["text"] } else { &block["text"]["text"] };
         text.as_str().unwrap().to_owned()
@@ -215,7 +223,8 @@ fn json_is_the_night_itself() {
 fn the_same_night_is_known_by_the_same_mark_whatever_run_tells_it() {
     let id = |night: &NightReport, form| chat_draft(night, &channel(form)).unwrap().id;
     let told = night(vec![rolled_back("planner_exp")]);
-    let again = NightReport { run: Some(Uuid::from_u128(2)), at: "2026-03-31T05:00:00Z".parse().unwrap(), ..told.clone() };
+    let again =
+        NightReport { run: Some(Uuid::from_u128(2)), at: "2026-03-31T05:00:00Z".parse().unwrap(), ..told.clone() };
     assert_eq!(id(&told, ChatForm::Slack), id(&again, ChatForm::Slack));
     assert_ne!(id(&told, ChatForm::Slack), id(&told, ChatForm::Json));
     let mut revised = told.clone();

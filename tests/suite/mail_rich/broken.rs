@@ -21,11 +21,13 @@ fn picture(width: u32, height: u32) -> Vec<u8> {
     png
 }
 
-const SENTENCE: &str = "The candidate leftovers_v2 was taken off, since its cost per plan is 12.4 percent above control.";
+const SENTENCE: &str =
+    "The candidate leftovers_v2 was taken off, since its cost per plan is 12.4 percent above control.";
 
 /// A mail that nobody has anything to say against.
 pub fn good() -> Mail {
-    let words: String = (1..=60).map(|n| format!("<p class=\"words\" style=\"margin:0 0 8px\">{n}. {SENTENCE}</p>\n")).collect();
+    let words: String =
+        (1..=60).map(|n| format!("<p class=\"words\" style=\"margin:0 0 8px\">{n}. {SENTENCE}</p>\n")).collect();
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>A night</title>\n<style>\n\
          @media (prefers-color-scheme: dark) {{ .sheet {{ color: #eeeeee !important; background-color: #101010 !important; }} }}\n\
@@ -42,7 +44,8 @@ pub fn good() -> Mail {
         to: vec!["Ops <ops@example.com>".into()],
         reply_to: None,
         subject: "[rampkeeper] 2026-03-30: 1 rolled back".into(),
-        text: (1..=60).map(|n| format!("{n}. {SENTENCE}\n\n")).collect::<String>() + "The page: https://example.com/report\n",
+        text: (1..=60).map(|n| format!("{n}. {SENTENCE}\n\n")).collect::<String>()
+            + "The page: https://example.com/report\n",
         html,
         message_id: "night-2026-03-30.0123456789abcdef@example.com".into(),
         date: "2026-03-31T02:30:00Z".parse().expect("a time"),
@@ -100,8 +103,12 @@ pub fn cases() -> Vec<Case> {
         }),
         raw("mime-header-twice", "header", |text| format!("Subject: another\r\n{text}")),
         raw("mime-no-list", "header", |text| text.replacen("List-Id: ", "X-List: ", 1)),
-        raw("mime-bare-line-end", "line-end", |text| text.replacen("The=20page", "The\npage", 1).replacen("The page", "The\npage", 1)),
-        raw("mime-long-line", "line-length", |text| text.replacen("Subject: ", &format!("X-Long: {}\r\nSubject: ", "x".repeat(1200)), 1)),
+        raw("mime-bare-line-end", "line-end", |text| {
+            text.replacen("The=20page", "The\npage", 1).replacen("The page", "The\npage", 1)
+        }),
+        raw("mime-long-line", "line-length", |text| {
+            text.replacen("Subject: ", &format!("X-Long: {}\r\nSubject: ", "x".repeat(1200)), 1)
+        }),
         raw("mime-not-ascii", "line-bytes", |text| text.replacen("Subject: ", "Subject: \u{fc}", 1)),
         raw("mime-order", "structure", |text| text.replacen("text/plain", "text/enriched", 1)),
         with("mime-picture-missing", "mime", "picture", "cid:chart@rampkeeper", "cid:other@rampkeeper"),
@@ -130,8 +137,20 @@ pub fn cases() -> Vec<Case> {
             mail.html = mail.html.replacen("<h1>", &format!("<p>{}</p><h1>", "word ".repeat(17_000)), 1);
         }),
         with("axe-contrast", "axe", "color-contrast", "margin:0 0 8px", "margin:0 0 8px;color:#bbbbbb"),
-        with("axe-contrast-in-the-dark", "axe", "color-contrast", "color: #eeeeee !important", "color: #333333 !important"),
-        with("axe-table", "axe", "td-headers-attr", "<h1>", "<table><tr><th id=\"a\">a</th><td headers=\"b\">b</td></tr></table><h1>"),
+        with(
+            "axe-contrast-in-the-dark",
+            "axe",
+            "color-contrast",
+            "color: #eeeeee !important",
+            "color: #333333 !important",
+        ),
+        with(
+            "axe-table",
+            "axe",
+            "td-headers-attr",
+            "<h1>",
+            "<table><tr><th id=\"a\">a</th><td headers=\"b\">b</td></tr></table><h1>",
+        ),
         with("overflow-fixed", "overflow", "320 px", "margin:0 0 8px", "margin:0 0 8px;width:500px"),
         with("pictures-broken", "pictures", "shown", "cid:chart@rampkeeper", "cid:other@rampkeeper"),
         changed("spam-gtube", "spam", "GTUBE", |mail| {

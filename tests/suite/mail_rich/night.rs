@@ -120,11 +120,18 @@ pub fn reasons() -> Vec<(Outcome, Reason)> {
         (Outcome::Rollback, Reason::DeadlineRollback { max_nights: 28 }),
         (
             Outcome::Promote,
-            Reason::ShownSafe { guardrails: vec![finding(Verdict::Safe)], success: vec![finding(Verdict::Better)], days: 7 },
+            Reason::ShownSafe {
+                guardrails: vec![finding(Verdict::Safe)],
+                success: vec![finding(Verdict::Better)],
+                days: 7,
+            },
         ),
         (
             Outcome::Promote,
-            Reason::ShownSafeAtDeadline { guardrails: vec![finding(Verdict::Safe)], success: vec![finding(Verdict::Safe)] },
+            Reason::ShownSafeAtDeadline {
+                guardrails: vec![finding(Verdict::Safe)],
+                success: vec![finding(Verdict::Safe)],
+            },
         ),
         (ramp(), Reason::StagePassed { days: 5, control_units: 40_123, candidate_units: 10_456 }),
         (ramp(), Reason::Approved { said: said() }),
@@ -135,13 +142,20 @@ pub fn reasons() -> Vec<(Outcome, Reason)> {
         hold(Reason::HarmHeldForMismatch),
         hold(Reason::AdviceOnly { would: Step::Rollback, why: AdviceOnly::Mode }),
         hold(Reason::AdviceOnly { would: Step::Ramp { to: share(0.5) }, why: AdviceOnly::KillSwitch }),
-        hold(Reason::HeldByHand { hold: ManualHold { said: said(), until: Some(date(2026, 4, 5)), even_if_harmful: true } }),
+        hold(Reason::HeldByHand {
+            hold: ManualHold { said: said(), until: Some(date(2026, 4, 5)), even_if_harmful: true },
+        }),
         hold(Reason::Frozen {
             freeze: Frozen { name: "Easter <3".into(), until: Some("2026-04-07T06:00:00Z".parse().expect("a time")) },
         }),
         hold(Reason::NotActive { status: ExperimentStatus::Paused }),
         hold(Reason::Misconfigured { what: "allocations sum to 95 %, not to 100 %".into() }),
-        hold(Reason::SampleRatioMismatch { candidate_units: 9_120, planned: 10_031.5, log_e: 31.0, chi_square_p: Some(3e-12) }),
+        hold(Reason::SampleRatioMismatch {
+            candidate_units: 9_120,
+            planned: 10_031.5,
+            log_e: 31.0,
+            chi_square_p: Some(3e-12),
+        }),
         hold(Reason::MultipleExposure { share: 0.0123, borne: 0.001 }),
         hold(Reason::NotNumbers { count: 12, events: 12_345 }),
         hold(Reason::NoTraffic),
@@ -156,7 +170,12 @@ pub fn reasons() -> Vec<(Outcome, Reason)> {
         }),
         hold(Reason::NotWholeWeeks { days: 9, stage }),
         hold(Reason::CoolingDown { days: 1, needed: 3 }),
-        hold(Reason::RiskOverBudget { finding: finding(Verdict::Inconclusive), to: share(0.5), risk: Some(0.031), budget: 0.02 }),
+        hold(Reason::RiskOverBudget {
+            finding: finding(Verdict::Inconclusive),
+            to: share(0.5),
+            risk: Some(0.031),
+            budget: 0.02,
+        }),
         hold(Reason::NotConfirmed { shown: 1, needed: 2, of: 3 }),
         hold(Reason::AwaitingApproval { stage: 1, step: Step::Promote }),
         hold(Reason::Rejected { said: said() }),
@@ -184,8 +203,13 @@ fn assessment(index: usize) -> Assessment {
         Verdict::Insufficient { why: Insufficient::NonFinite { what: "the covariance".into() } },
     ];
     let verdict = |n: usize| verdicts[n % verdicts.len()].clone();
-    let names =
-        ["cost_per_plan", "average_edits", "validator_rate", "latency_p50_ms", "a_metric_with_a_rather_long_name_indeed"];
+    let names = [
+        "cost_per_plan",
+        "average_edits",
+        "validator_rate",
+        "latency_p50_ms",
+        "a_metric_with_a_rather_long_name_indeed",
+    ];
     let mut guardrails: Vec<Reading> =
         (index..=index + index % 6).map(|n| reading(names[n % names.len()], verdict(n))).collect();
     guardrails.push(limited("latency_p99_ms"));
@@ -301,7 +325,10 @@ fn incident(number: u128, new: bool) -> Incident {
 pub fn rich() -> NightReport {
     let reasons = reasons();
     let mut experiments = vec![
-        failed(0, "could not load the cohorts of planner_policy_exp: the table <exp.events> is locked\r\nDETAIL: process 17"),
+        failed(
+            0,
+            "could not load the cohorts of planner_policy_exp: the table <exp.events> is locked\r\nDETAIL: process 17",
+        ),
         failed(1, "expression `=1+1` has no column"),
     ];
     let mut index = 0;
@@ -328,7 +355,9 @@ pub fn rich() -> NightReport {
     NightReport {
         resumed: vec!["tag planner version 1 stage=archived".into()],
         moved: vec!["control of \"quoted\" & 'single': 1,234 units drawn anew".into()],
-        unfinished: vec!["point alias champion of planner at version 2: http://mlflow:5000 was answered 503 <html>".into()],
+        unfinished: vec![
+            "point alias champion of planner at version 2: http://mlflow:5000 was answered 503 <html>".into(),
+        ],
         incidents: vec![incident(1, true), incident(2, false)],
         experiments,
         ..empty()
