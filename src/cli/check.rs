@@ -133,11 +133,12 @@ async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
         asked_for(asked, Area::Freshness, freshness::findings(asked, store, warehouse, known)),
         asked_for(asked, Area::Registry, registry::versions(asked, store, known)),
         asked_for(asked, Area::Mail, mail::readers(asked, known)),
+        asked_for(asked, Area::Chat, web::unknown(asked, known)),
         asked_for(asked, Area::Lease, standing::lease(asked, store)),
         asked_for(asked, Area::Journal, standing::journal(asked, store)),
     );
-    let (a, b, c, d, e, f, g, h, i, j, k) = answers;
-    findings.extend([a, b, c, d, e, f, g, h, i, j, k].into_iter().flatten());
+    let (a, b, c, d, e, f, g, h, i, j, k, l) = answers;
+    findings.extend([a, b, c, d, e, f, g, h, i, j, k, l].into_iter().flatten());
     findings
 }
 

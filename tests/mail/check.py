@@ -1,8 +1,8 @@
 """Checks every mail of a folder, each program being started once for all of them.
 
-    check.py FOLDER [--only CHECKER,…]
+    check.py FOLDER [--only CHECKERS] [--keep PAGES]
 
-FOLDER holds `*.eml`. Prints one JSON object and ends with 0, whatever is found:
+FOLDER holds `*.eml`; what they show is left in the folder PAGES, for `shot.mjs`. Prints one JSON object and ends with 0, whatever is found:
 
     {"checked": {"mime": ["<mail>", …], "html-validate": […], "caniemail": […], "rules": […], "axe": […], "overflow": […],
                  "pictures": […], "spam": […]},
@@ -44,8 +44,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--only", default=",".join(GROUPS), help=f"some of {', '.join(GROUPS)}")
+    parser.add_argument("--keep", type=pathlib.Path, help="leave each mail's HTML there, with its pictures as files")
     arguments = parser.parse_args()
-    wanted = arguments.only.split(",")
+    wanted = [group for group in arguments.only.split(",") if group]
     if unknown := set(wanted) - set(GROUPS):
         parser.error(f"no such checkers: {', '.join(sorted(unknown))}")
     mails = sorted(arguments.folder.glob("*.eml"))
@@ -55,7 +56,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="rampkeeper-mails-") as scratch:
         as_sent, as_shown = pathlib.Path(scratch, "sent"), pathlib.Path(scratch, "shown")
         as_sent.mkdir()
-        as_shown.mkdir()
+        if arguments.keep:
+            as_shown = arguments.keep
+        as_shown.mkdir(parents=True, exist_ok=True)
         answer = envelope.check(mails, as_sent, as_shown)
         if "mime" in wanted:
             answers.append(answer)

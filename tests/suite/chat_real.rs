@@ -355,11 +355,11 @@ async fn an_address_is_seen_nowhere() {
 
 #[tokio::test]
 async fn check_looks_whether_they_are_there_and_tells_nobody() {
-    let world = on_the_eve().await;
+    let mut world = on_the_eve().await;
     let (chats, heartbeat) = (Hooks::start(Manners::default()).await, Hooks::start(Manners::default()).await);
-    let check = |chats: &str, heartbeat: &str| {
+    let check = |world: &World, chats: &str, heartbeat: &str| {
         let command = world.command(&["check", "--only", "chat,heartbeat", "--output", "json"]);
-        told(addressed(command, &world, chats, heartbeat))
+        told(addressed(command, world, chats, heartbeat))
     };
     let lines = |told: &Told| {
         let found = told.json()["lines"].as_array().expect("lines").clone();
@@ -369,7 +369,7 @@ async fn check_looks_whether_they_are_there_and_tells_nobody() {
             .map(|f| format!("{} {} {}: {}", text(&f["state"]), text(&f["area"]), text(&f["what"]), text(&f["detail"])))
             .collect::<Vec<_>>()
     };
-    let well = check(&chats.url(""), &heartbeat.url("")).await.expect(0);
+    let well = check(&world, &chats.url(""), &heartbeat.url("")).await.expect(0);
     let (at, beat) = (chats.url(""), heartbeat.url(""));
     assert_eq!(
         lines(&well),
@@ -381,8 +381,16 @@ async fn check_looks_whether_they_are_there_and_tells_nobody() {
     );
     assert!(chats.requests().is_empty() && heartbeat.requests().is_empty());
 
+    // A name that nobody has is told where the store is asked as well.
+    world.settings["chat"][0]["experiments"] = json!(["steady", "cosstly"]);
+    world.configure();
+    let whole = world.command(&["check", "--output", "json", "--now", "2026-03-04T02:00:00Z"]);
+    let whole = told(addressed(whole, &world, &chats.url(""), &heartbeat.url(""))).await;
+    let words = "warn chat env TEST_SLACK: is to be told of cosstly, and there is no such experiment";
+    assert!(lines(&whole).iter().any(|line| line == words), "{:?}", lines(&whole));
+
     let gone = format!("http://127.0.0.1:{}", closed_port());
-    let ill = check(&gone, "no address").await.expect(1);
+    let ill = check(&world, &gone, "no address").await.expect(1);
     let ill = lines(&ill);
     assert!(ill[0].starts_with("fail chat env TEST_SLACK: ") && ill[0].contains("could not be reached"), "{ill:?}");
     assert!(ill[2].starts_with("fail heartbeat env TEST_HEARTBEAT: ") && ill[2].contains("no address"), "{ill:?}");

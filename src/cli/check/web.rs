@@ -3,7 +3,8 @@
 
 use super::Asked;
 use super::certificate;
-use super::finding::{Area, Finding, in_one_line, in_time, some_of};
+use super::experiments::Known;
+use super::finding::{Area, Finding, in_one_line, in_time, nearest, some_of};
 use crate::cli::connect::{self, Patience};
 use crate::config::{ChatEntry, ChatKind};
 
@@ -44,6 +45,21 @@ async fn chat(asked: &Asked<'_>, entry: &ChatEntry) -> Vec<Finding> {
         findings.push(readable(Area::Chat, &what));
     }
     findings
+}
+
+/// The experiments that a chat is to be told of, and that nobody knows.
+pub(super) async fn unknown(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Finding> {
+    let Some(known) = known else { return Vec::new() };
+    let named = asked.config.settings.chat.iter().flat_map(|entry| entry.experiments.iter().map(|name| (entry, name)));
+    let strange = named.filter(|(_, name)| !known.names.contains(name)).map(|(entry, name)| {
+        let mend = match nearest(name, known.names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}? correct `chat` in {}", asked.global.config.display()),
+            None => format!("correct `chat` in {}, or create the experiment", asked.global.config.display()),
+        };
+        let detail = format!("is to be told of {name}, and there is no such experiment");
+        Finding::warn(Area::Chat, entry.url.name(), detail, mend)
+    });
+    strange.collect()
 }
 
 /// What is to be said of the heartbeat.

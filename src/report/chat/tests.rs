@@ -169,7 +169,7 @@ fn a_night_for_slack() {
     *planner_exp*
     *ROLLED BACK* leftovers_v2: 25 % → 0 %; the split was mismatched too, but lowering is the safe side
     --
-    • quiet_exp: v2 held at 25 %, 1 full day of 3 at 25 %
+    • quiet_exp: v2 held at 25 %, too soon: 1 of 3 full days at 25 %
     ");
 }
 
