@@ -53,7 +53,7 @@ fn quoted(said: &str) -> String {
 
 fn hint(status: u16) -> &'static str {
     match status {
-        300..400 => "; it redirects, and redirects are not followed: configure the final address",
+        300..=399 => "; it redirects, and redirects are not followed: configure the final address",
         401 | 403 | 404 | 410 => "; is the address still the one that the service gave out?",
         _ => "",
     }

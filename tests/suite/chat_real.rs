@@ -1,7 +1,6 @@
 //! Chats and the heartbeat: the program against a real web server that keeps what it is told.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};

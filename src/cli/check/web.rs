@@ -50,7 +50,8 @@ async fn chat(asked: &Asked<'_>, entry: &ChatEntry) -> Vec<Finding> {
 /// The experiments that a chat is to be told of, and that nobody knows.
 pub(super) async fn unknown(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Finding> {
     let Some(known) = known else { return Vec::new() };
-    let named = asked.config.settings.chat.iter().flat_map(|entry| entry.experiments.iter().map(|name| (entry, name)));
+    let named =
+        asked.config.settings.chat.iter().flat_map(|entry| entry.experiments.iter().map(move |name| (entry, name)));
     let strange = named.filter(|(_, name)| !known.names.contains(name)).map(|(entry, name)| {
         let mend = match nearest(name, known.names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near}? correct `chat` in {}", asked.global.config.display()),

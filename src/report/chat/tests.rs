@@ -151,7 +151,7 @@ fn a_night_for_slack() {
     let head =
         "2026-03-30: Acted, needs you, broken: 1 rolled back, 1 held, 1 failed, 1 not as decided\n*Not as decided*\n";
     assert!(text.starts_with(head) && text.contains("*ROLLED BACK* leftovers_v2: 25 % → 0 %"), "{text}");
-    let texts: Vec<_> = message["blocks"].as_array().unwrap().iter().map(|block| {
+    let texts = message["blocks"].as_array().unwrap().iter().map(|block| {
         let text = if block["type"] == "context" { &block["elements"][0]["text"] } else { &block["text"]["text"] };
         text.as_str().unwrap().to_owned()
     });
