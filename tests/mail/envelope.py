@@ -7,6 +7,7 @@ import email
 import email.errors
 import email.policy
 import html
+import html.parser
 import re
 import struct
 import zlib
@@ -74,9 +75,43 @@ def one(message, complain, targets):
     words = page.get_content()
     if not text.get_content().strip():
         complain("structure", "text/plain", "is empty: it carries the same decision and numbers as the HTML")
+    same_numbers(words, text.get_content(), complain)
     as_sent.write_text(words)
     shown = pictured(words, pictures, complain, as_shown, mail)
     (as_shown / f"{mail}.html").write_text(shown)
+
+
+class Visible(html.parser.HTMLParser):
+    """The text that a page shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.text = 0, []
+
+    def handle_starttag(self, tag, attributes):
+        self.hidden += tag in ("head", "style", "script", "title")
+
+    def handle_endtag(self, tag):
+        self.hidden -= tag in ("head", "style", "script", "title")
+
+    def handle_data(self, data):
+        if not self.hidden:
+            self.text.append(data)
+
+
+#: A number with its sign, its decimals and its thousands; a time or a date is several.
+NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?[0-9]+(?:[.,][0-9]+)*")
+
+
+def same_numbers(page, text, complain):
+    """Whoever reads the text alone must learn the same."""
+    reader = Visible()
+    reader.feed(page)
+    there = set(NUMBER.findall(text))
+    missing = [number for number in dict.fromkeys(NUMBER.findall(" ".join(reader.text))) if number not in there]
+    if missing:
+        words = f"{len(missing)} numbers of the HTML are not in the text: {', '.join(missing[:12])}"
+        complain("text-differs", "text/plain", words)
 
 
 def structure(message, complain):

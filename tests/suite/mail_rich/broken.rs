@@ -119,6 +119,9 @@ pub fn cases() -> Vec<Case> {
         changed("mime-picture-odd", "mime", "picture-size", |mail| mail.inline_images[0].png = picture(561, 120)),
         changed("mime-picture-small", "mime", "picture-size", |mail| mail.inline_images[0].png = picture(280, 60)),
         changed("mime-no-picture", "mime", "picture", |mail| mail.inline_images[0].png = b"GIF89a".to_vec()),
+        changed("mime-text-differs", "mime", "text-differs", |mail| {
+            mail.text = mail.text.replace("12.4 percent", "a lot")
+        }),
         with("validate-unclosed", "html-validate", "close-order", "</h1>", ""),
         with("validate-alt", "html-validate", "wcag/h37", " alt=\"cost per plan: +12.4 %\"", ""),
         with("validate-entity", "html-validate", "no-raw-characters", "Rolled back", "Rolled & back"),
