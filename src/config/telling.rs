@@ -17,7 +17,7 @@ pub struct ChatEntry {
     pub kind: ChatKind,
     /// The webhook's address. It is a secret: who has it may post there.
     pub url: SecretRef,
-    /// The experiments that it is told of, by name; all unless told.
+    /// Names of experiments that it is told of, in which `*` stands for anything; all unless told.
     #[serde(default)]
     pub experiments: Vec<String>,
     /// The nights that it is told of; all unless told.

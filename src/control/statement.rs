@@ -87,6 +87,7 @@ statements! {
     INSERT_LOOK = "insert_look";
     INSERT_REPORT = "insert_report";
     INSERT_RULES = "insert_rules";
+    JOURNALLED_MAIL = "journalled_mail";
     LAST_ACTION_POSITION = "last_action_position";
     LAST_DECISION = "last_decision";
     LAST_EPOCH = "last_epoch";
@@ -110,6 +111,7 @@ statements! {
     LOAD_VERSIONS = "load_versions";
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
+    LOOKS_BEFORE = "looks_before";
     MARK_TOLD = "mark_told";
     MIGRATIONS = "migrations";
     MOVE_BATCH = "move_batch";
@@ -142,6 +144,7 @@ statements! {
     SAVE_PROGRESS = "save_progress";
     SET_POLICY_VERSION_STATUS = "set_policy_version_status";
     SET_PROMPT_VERSION_STATUS = "set_prompt_version_status";
+    SETTLED_LATE = "settled_late";
     STANDING_OF_MOVES = "standing_of_moves";
     START_RUN = "start_run";
     SWEEPS_OF_DECISION = "sweeps_of_decision";

@@ -7,7 +7,7 @@ use super::error::NightError;
 use crate::apply::action_of_chat;
 use crate::config::{ChatEntry, ChatKind, ChatNight};
 use crate::control::NewAction;
-use crate::report::{Channel, ChatForm, NightReport, Tone, chat_draft};
+use crate::report::{Channel, ChatForm, Mood, NightReport, chat_draft};
 
 impl Night<'_> {
     /// The journal's entries for all chats that are told of this night.
@@ -28,13 +28,13 @@ impl Night<'_> {
 }
 
 fn channel(entry: &ChatEntry) -> Channel {
-    let tone = |night: &ChatNight| match night {
-        ChatNight::Acted => Tone::Acted,
-        ChatNight::NeedsYou => Tone::NeedsYou,
-        ChatNight::Broken => Tone::Broken,
-        ChatNight::Quiet => Tone::Quiet,
+    let mood = |night: &ChatNight| match night {
+        ChatNight::Acted => Mood::Acted,
+        ChatNight::NeedsYou => Mood::NeedsYou,
+        ChatNight::Broken => Mood::Broken,
+        ChatNight::Quiet => Mood::Quiet,
     };
-    let when: BTreeSet<Tone> = entry.when.iter().map(tone).collect();
+    let when: BTreeSet<Mood> = entry.when.iter().map(mood).collect();
     Channel {
         place: entry.url.name(),
         form: match entry.kind {

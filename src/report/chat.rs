@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::identity::identity_of;
+use super::circulation::{matches, told_digest};
 use super::night::{NightReport, Standing};
 use crate::decide::Outcome;
 
 /// What a night was, as one who is told of it sees it. A night may be several of these at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tone {
+pub enum Mood {
     /// A candidate was rolled back, ramped or promoted.
     Acted,
     /// Somebody must do something, or an experiment does not go on.
@@ -27,30 +27,30 @@ pub enum Tone {
     Quiet,
 }
 
-impl Tone {
+impl Mood {
     /// All that a night was; never nothing.
-    pub fn of(report: &NightReport) -> BTreeSet<Tone> {
+    pub fn of(report: &NightReport) -> BTreeSet<Mood> {
         let acted = report.count(|outcome| *outcome != Outcome::Hold) > 0;
         let failed = report.experiments.iter().any(|e| matches!(e.standing, Standing::Failed { .. }));
-        let tones = [
-            (Tone::Acted, acted),
-            (Tone::NeedsYou, report.experiments.iter().any(|e| e.needs_somebody() || !e.by_hand.is_empty())),
-            (Tone::Broken, failed || report.has_failures() || !report.unfinished.is_empty()),
+        let moods = [
+            (Mood::Acted, acted),
+            (Mood::NeedsYou, report.experiments.iter().any(|e| e.needs_somebody() || !e.by_hand.is_empty())),
+            (Mood::Broken, failed || report.has_failures() || !report.unfinished.is_empty()),
         ];
-        let mut tones: BTreeSet<Tone> = tones.into_iter().filter(|(_, is)| *is).map(|(tone, _)| tone).collect();
-        if tones.is_empty() {
-            tones.insert(Tone::Quiet);
+        let mut moods: BTreeSet<Mood> = moods.into_iter().filter(|(_, is)| *is).map(|(mood, _)| mood).collect();
+        if moods.is_empty() {
+            moods.insert(Mood::Quiet);
         }
-        tones
+        moods
     }
 
     /// The words for it at the head of a message.
     fn words(self) -> &'static str {
         match self {
-            Tone::Acted => "acted",
-            Tone::NeedsYou => "needs you",
-            Tone::Broken => "broken",
-            Tone::Quiet => "quiet",
+            Mood::Acted => "acted",
+            Mood::NeedsYou => "needs you",
+            Mood::Broken => "broken",
+            Mood::Quiet => "quiet",
         }
     }
 }
@@ -71,10 +71,10 @@ pub struct Channel {
     pub place: String,
     /// How a message is written.
     pub form: ChatForm,
-    /// The experiments that it is told of; all, if there are none here.
+    /// The experiments that it is told of, `*` standing for anything; all, if there are none here.
     pub experiments: Vec<String>,
     /// The nights that it is told of.
-    pub when: BTreeSet<Tone>,
+    pub when: BTreeSet<Mood>,
 }
 
 /// A message as the journal keeps it until it is posted.
@@ -92,13 +92,16 @@ pub struct ChatDraft {
 
 /// What a channel is told of a night, if anything.
 ///
-/// What is not as decided and what is still to be done belongs to no single experiment, so everybody is told.
+/// What is still to be done belongs to no single experiment, so everybody is told; so is what is not as decided, unless it is
+/// known whose it is.
 pub fn chat_draft(report: &NightReport, channel: &Channel) -> Option<ChatDraft> {
     let night = match channel.experiments.as_slice() {
         [] => report.clone(),
         wanted => {
             let mut night = report.clone();
-            night.experiments.retain(|experiment| wanted.contains(&experiment.name));
+            let named = |name: &str| wanted.iter().any(|pattern| matches(pattern, name));
+            night.experiments.retain(|experiment| named(&experiment.name));
+            night.incidents.retain(|incident| incident.experiment.as_deref().is_none_or(named));
             let silent = night.experiments.is_empty() && night.incidents.is_empty() && night.unfinished.is_empty();
             if silent {
                 return None;
@@ -106,7 +109,7 @@ pub fn chat_draft(report: &NightReport, channel: &Channel) -> Option<ChatDraft> 
             night
         }
     };
-    if Tone::of(&night).is_disjoint(&channel.when) {
+    if Mood::of(&night).is_disjoint(&channel.when) {
         return None;
     }
     let body = match channel.form {
@@ -117,7 +120,7 @@ pub fn chat_draft(report: &NightReport, channel: &Channel) -> Option<ChatDraft> 
         ChatForm::Slack => "slack",
         ChatForm::Json => "json",
     };
-    let id = format!("night-{}.{}.{form}", night.as_of, identity_of(&night));
+    let id = format!("night-{}.{}.{form}", night.as_of, &told_digest(&night)[..16]);
     let about = format!("{}: {}", night.as_of, night.summary());
     Some(ChatDraft { place: channel.place.clone(), id, about, body })
 }

@@ -35,7 +35,7 @@ const MAY_BE_IGNORED = new Map([
 ]);
 
 /// What a mail's HTML may weigh; from about 102 kB on Gmail cuts it.
-const MOST_BYTES = 80 * 1024;
+const MOST_BYTES = 80_000;
 
 const validator = new HtmlValidate({
     extends: ["html-validate:recommended", "html-validate:a11y"],

@@ -12,23 +12,28 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rampkeeper::notify::{Mail, Mailer, SmtpMailer, SmtpSettings, Tls, compose};
-use rampkeeper::report::{NightReport, Readers, digest_mail};
+use rampkeeper::report::{ActionKind, Attach, NightReport, Readers, Role, Stationery, Wants, mails_of};
 
 use crate::scenarios::gates::{REASONS, place};
 use crate::support::mail_checkers::Judgement;
 use crate::support::smtp::{Rules, Smtp};
 
 /// What a mail's HTML may weigh.
-const MOST_BYTES: usize = 80 * 1024;
+const MOST_BYTES: usize = 80_000;
 
 /// All mails that a night gives.
 fn mails(night: &NightReport) -> Vec<Mail> {
-    let readers = Readers {
-        from: "Rampkeeper <rampkeeper@example.com>".into(),
-        to: vec!["Ops <ops@example.com>".into(), "Zo\u{eb} <zoe@example.com>".into()],
-        reply_to: Some("ml-team@example.com".into()),
-    };
-    vec![Mail::from(digest_mail(night, &readers))]
+    let to = vec!["Ops <ops@example.com>".into(), "Zo\u{eb} <zoe@example.com>".into()];
+    let mut readers = Readers::new("Rampkeeper <rampkeeper@example.com>", to);
+    readers.reply_to = Some("ml-team@example.com".into());
+    readers.attach = vec![Attach::Csv, Attach::Json];
+    readers.actions = vec![ActionKind::Rollback, ActionKind::Promote, ActionKind::Ramp];
+    readers.roles = vec![Role {
+        to: vec!["Risk <risk@example.com>".into()],
+        experiments: None,
+        wants: Wants { quiet: false, ..Wants::ALL },
+    }];
+    mails_of(night, &readers, &Stationery::built_in(), &night::pasts(night)).into_iter().map(Mail::from).collect()
 }
 
 /// Writes mails into a folder, numbered, and gives their names.

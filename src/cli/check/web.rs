@@ -7,6 +7,7 @@ use super::experiments::Known;
 use super::finding::{Area, Finding, in_one_line, in_time, nearest, some_of};
 use crate::cli::connect::{self, Patience};
 use crate::config::{ChatEntry, ChatKind};
+use crate::report::matches;
 
 /// What is to be said of the chats.
 pub(super) async fn chats(asked: &Asked<'_>) -> Vec<Finding> {
@@ -52,14 +53,15 @@ pub(super) async fn unknown(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Fin
     let Some(known) = known else { return Vec::new() };
     let named =
         asked.config.settings.chat.iter().flat_map(|entry| entry.experiments.iter().map(move |name| (entry, name)));
-    let strange = named.filter(|(_, name)| !known.names.contains(name)).map(|(entry, name)| {
-        let mend = match nearest(name, known.names.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {near}? correct `chat` in {}", asked.global.config.display()),
-            None => format!("correct `chat` in {}, or create the experiment", asked.global.config.display()),
-        };
-        let detail = format!("is to be told of {name}, and there is no such experiment");
-        Finding::warn(Area::Chat, entry.url.name(), detail, mend)
-    });
+    let strange =
+        named.filter(|(_, name)| !known.names.iter().any(|known| matches(name, known))).map(|(entry, name)| {
+            let mend = match nearest(name, known.names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}? correct `chat` in {}", asked.global.config.display()),
+                None => format!("correct `chat` in {}, or create the experiment", asked.global.config.display()),
+            };
+            let detail = format!("is to be told of {name}, and there is no such experiment");
+            Finding::warn(Area::Chat, entry.url.name(), detail, mend)
+        });
     strange.collect()
 }
 

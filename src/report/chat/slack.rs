@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Tone;
+use super::Mood;
 use crate::decide::Outcome;
 use crate::report::night::{CandidateReport, ExperimentReport, NightReport, Standing};
 
@@ -48,12 +48,12 @@ pub(super) fn message(report: &NightReport) -> Value {
 
 /// What the night was, in the order in which a reader needs to know it.
 fn headline(report: &NightReport) -> String {
-    let tones: Vec<&str> = Tone::of(report).into_iter().map(Tone::words).collect();
-    let mut tones = tones.join(", ");
-    if let Some(first) = tones.get_mut(..1) {
+    let moods: Vec<&str> = Mood::of(report).into_iter().map(Mood::words).collect();
+    let mut moods = moods.join(", ");
+    if let Some(first) = moods.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    format!("{tones}: {}", report.summary())
+    format!("{moods}: {}", report.summary())
 }
 
 fn has_card(experiment: &ExperimentReport) -> bool {

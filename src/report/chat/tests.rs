@@ -19,6 +19,7 @@ fn share(value: f64) -> Share {
 fn candidate(name: &str, outcome: Outcome, reasons: Vec<Reason>) -> CandidateReport {
     CandidateReport {
         forecast: None,
+        before: None,
         name: name.into(),
         decision_id: Some(Uuid::from_u128(7)),
         revision: 0,
@@ -103,6 +104,7 @@ fn incident(found: &str) -> Incident {
         found: found.into(),
         advice: "point it at version 2 yourself".into(),
         decision: None,
+        experiment: None,
         action: None,
         found_at: "2026-03-31T02:00:00Z".parse().unwrap(),
         new: true,
@@ -110,7 +112,7 @@ fn incident(found: &str) -> Incident {
 }
 
 fn channel(form: ChatForm) -> Channel {
-    let when = [Tone::Acted, Tone::NeedsYou, Tone::Broken, Tone::Quiet].into();
+    let when = [Mood::Acted, Mood::NeedsYou, Mood::Broken, Mood::Quiet].into();
     Channel { place: "env CHAT".into(), form, experiments: vec![], when }
 }
 
@@ -234,23 +236,23 @@ fn the_same_night_is_known_by_the_same_mark_whatever_run_tells_it() {
 
 #[test]
 fn every_night_is_something() {
-    let tones = |night: &NightReport| Tone::of(night).into_iter().collect::<Vec<_>>();
-    assert_eq!(tones(&night(vec![])), [Tone::Quiet]);
-    assert_eq!(tones(&night(vec![held("e")])), [Tone::Quiet]);
-    assert_eq!(tones(&night(vec![rolled_back("e")])), [Tone::Acted]);
-    assert_eq!(tones(&night(vec![waiting("e")])), [Tone::NeedsYou]);
-    assert_eq!(tones(&night(vec![failed("e", "why")])), [Tone::NeedsYou, Tone::Broken]);
-    assert_eq!(tones(&NightReport { incidents: vec![incident("x")], ..night(vec![held("e")]) }), [Tone::Broken]);
-    assert_eq!(tones(&NightReport { unfinished: vec!["x".into()], ..night(vec![held("e")]) }), [Tone::Broken]);
+    let moods = |night: &NightReport| Mood::of(night).into_iter().collect::<Vec<_>>();
+    assert_eq!(moods(&night(vec![])), [Mood::Quiet]);
+    assert_eq!(moods(&night(vec![held("e")])), [Mood::Quiet]);
+    assert_eq!(moods(&night(vec![rolled_back("e")])), [Mood::Acted]);
+    assert_eq!(moods(&night(vec![waiting("e")])), [Mood::NeedsYou]);
+    assert_eq!(moods(&night(vec![failed("e", "why")])), [Mood::NeedsYou, Mood::Broken]);
+    assert_eq!(moods(&NightReport { incidents: vec![incident("x")], ..night(vec![held("e")]) }), [Mood::Broken]);
+    assert_eq!(moods(&NightReport { unfinished: vec!["x".into()], ..night(vec![held("e")]) }), [Mood::Broken]);
     let mut again = rolled_back("e");
     again.standing = Standing::AlreadyDecided;
-    assert_eq!(tones(&night(vec![again])), [Tone::Quiet]);
+    assert_eq!(moods(&night(vec![again])), [Mood::Quiet]);
 }
 
 #[test]
 fn a_channel_hears_of_its_experiments_and_its_nights_only() {
     let told = night(vec![rolled_back("one"), waiting("two")]);
-    let of = |experiments: &[&str], when: &[Tone]| Channel {
+    let of = |experiments: &[&str], when: &[Mood]| Channel {
         experiments: experiments.iter().map(|name| (*name).to_owned()).collect(),
         when: when.iter().copied().collect(),
         ..channel(ChatForm::Json)
@@ -260,14 +262,14 @@ fn a_channel_hears_of_its_experiments_and_its_nights_only() {
         let experiments = draft.body["experiments"].as_array()?.clone();
         Some(experiments.iter().map(|e| e["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>())
     };
-    let all = [Tone::Acted, Tone::NeedsYou, Tone::Broken, Tone::Quiet];
+    let all = [Mood::Acted, Mood::NeedsYou, Mood::Broken, Mood::Quiet];
     assert_eq!(names(of(&["two"], &all)), Some(vec!["two".to_owned()]));
-    assert_eq!(names(of(&["two"], &[Tone::Acted])), None, "what acted is another's");
-    assert_eq!(names(of(&[], &[Tone::Acted])), Some(vec!["one".to_owned(), "two".to_owned()]));
-    assert_eq!(names(of(&[], &[Tone::Quiet])), None);
+    assert_eq!(names(of(&["two"], &[Mood::Acted])), None, "what acted is another's");
+    assert_eq!(names(of(&[], &[Mood::Acted])), Some(vec!["one".to_owned(), "two".to_owned()]));
+    assert_eq!(names(of(&[], &[Mood::Quiet])), None);
     assert_eq!(names(of(&["three"], &all)), None, "nothing of it happened");
     let broken = NightReport { incidents: vec![incident("x")], ..told.clone() };
     assert!(chat_draft(&broken, &of(&["three"], &all)).is_some(), "what is not as decided is everybody's");
-    assert_eq!(chat_draft(&broken, &of(&["three"], &[Tone::Acted])), None);
+    assert_eq!(chat_draft(&broken, &of(&["three"], &[Mood::Acted])), None);
     assert_eq!(json!(chat_draft(&told, &of(&["one"], &all)).unwrap())["place"], "env CHAT");
 }

@@ -1,12 +1,13 @@
 //! A rich night, built as data: every outcome, every reason, every standing, and names that want to be something else.
 
+use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use rampkeeper::decide::{AdviceOnly, Decision, Finding, Forecast, Outcome, Reason, Step};
 use rampkeeper::domain::{Bound, Direction, ExperimentStatus, Frozen, ManualHold, Margin, Said, Share};
 use rampkeeper::evidence::{
     Assessment, DayState, Insufficient, Interval, PromotionLook, Reading, Scale, SplitReading, Vanished, Verdict,
 };
-use rampkeeper::report::{ExperimentReport, Incident, NightReport, Standing};
+use rampkeeper::report::{ExperimentReport, Incident, NightReport, Past, PastNight, Pasts, Standing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -240,6 +241,24 @@ fn assessment(index: usize) -> Assessment {
     }
 }
 
+/// What the five nights before said of every second candidate.
+pub fn pasts(night: &NightReport) -> Pasts {
+    let candidates = night.experiments.iter().flat_map(|experiment| &experiment.candidates);
+    let pasts = candidates.step_by(2).filter_map(|candidate| {
+        let nights = (1..=5).rev().map(|ago| PastNight {
+            as_of: AS_OF.saturating_sub(ago.days()),
+            share: share(if ago > 3 { 0.1 } else { 0.25 }),
+            decision: Decision {
+                outcome: Outcome::Hold,
+                reasons: vec![Reason::TooSoon { days: 1, needed: 5, stage: share(0.25) }],
+            },
+            assessment: candidate.assessment.clone(),
+        });
+        Some((candidate.decision_id?, Past { nights: nights.collect() }))
+    });
+    pasts.collect()
+}
+
 /// Through JSON, as the tables keep it: what a later version adds is then left out, as in an older record.
 fn candidate(index: usize, (outcome, reason): &(Outcome, Reason), more: &[Reason]) -> Value {
     let forecast = match (outcome, index % 3) {
@@ -315,6 +334,7 @@ fn incident(number: u128, new: bool) -> Incident {
         found: "version <5>".into(),
         advice: "somebody else has pointed it there, so it was left alone; point it at version 2 yourself".into(),
         decision: Some(Uuid::from_u128(0xdec1_0000)),
+        experiment: Some(NAMES[2].into()),
         action: Some("a".into()),
         found_at: "2026-03-29T02:00:00Z".parse().expect("a time"),
         new,

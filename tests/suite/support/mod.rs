@@ -7,6 +7,7 @@
 pub mod hooks;
 pub mod launcher;
 pub mod mail_checkers;
+pub mod metabase;
 pub mod mlflow;
 pub mod postgres;
 pub mod smtp;
