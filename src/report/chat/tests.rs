@@ -20,6 +20,7 @@ fn candidate(name: &str, outcome: Outcome, reasons: Vec<Reason>) -> CandidateRep
     CandidateReport {
         forecast: None,
         before: None,
+        split_needed: None,
         name: name.into(),
         decision_id: Some(Uuid::from_u128(7)),
         revision: 0,
