@@ -14,6 +14,7 @@ mod mlflow;
 mod named;
 mod night;
 mod output;
+mod pulse;
 mod remake;
 mod replay;
 mod schema;
@@ -296,7 +297,7 @@ fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
             LogFormat::Text => eprint!("error: {error}"),
             LogFormat::Json => faults.iter().for_each(|fault| tracing::error!("{fault}")),
         }
-        return Exit::ConfigInvalid;
+        return exit_of_error(error);
     }
     let mut told = vec![error.to_string()];
     for cause in error.chain().skip(1) {
@@ -312,6 +313,14 @@ fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
     match format {
         LogFormat::Text => eprintln!("error: {}", told.join("\n  because: ")),
         LogFormat::Json => tracing::error!("{}", told.join(": ")),
+    }
+    exit_of_error(error)
+}
+
+/// The exit code that an error ends with.
+fn exit_of_error(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<ConfigError>().is_some() {
+        return Exit::ConfigInvalid;
     }
     match error.downcast_ref::<NightError>() {
         Some(NightError::Control(ControlError::LeaseHeld { .. })) => Exit::LeaseHeld,

@@ -109,6 +109,7 @@ impl Demo {
             warehouse: &self.warehouse,
             registry: &self.registry,
             mailer: Some(&self.mailer),
+            chat: None,
             as_of: day,
             now: two_in_the_night_after(day)?,
             holder: "demo".into(),

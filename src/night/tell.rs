@@ -67,17 +67,14 @@ impl Night<'_> {
         failed: &[ExperimentReport],
     ) -> Result<Option<String>, NightError> {
         let readers = mailing::readers(self.config);
-        let is_empty = untold.experiments.is_empty() && untold.incidents.is_empty();
-        if let Some(readers) = &readers {
-            let planned = letters(&untold, readers);
+        let planned = readers.as_ref().map(|readers| letters(&untold, readers)).unwrap_or_default();
+        let mails = planned.iter().map(|letter| key_of_mail(&letter.message_id));
+        let chats = self.chats_about(&untold).into_iter().map(|action| action.idempotency_key);
+        match self.are_journalled(&mails.chain(chats).collect::<Vec<_>>()).await? {
             // The same failure as before is told already.
-            if !planned.is_empty() && self.not_journalled(planned).await?.is_empty() {
-                return Ok(None);
-            }
-        }
-        let nobody_reads = readers.as_ref().is_none_or(|readers| letters(&untold, readers).is_empty());
-        if nobody_reads && is_empty {
-            return Ok(None);
+            Some(true) => return Ok(None),
+            None if untold.experiments.is_empty() && untold.incidents.is_empty() => return Ok(None),
+            Some(false) | None => {}
         }
         self.begin(report, run).await?;
         // A run that only tells what others decided is named as well.
@@ -88,7 +85,8 @@ impl Night<'_> {
             Some(readers) => self.mails_about(&untold, readers).await?,
             None => Vec::new(),
         };
-        let actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
+        let mut actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
+        actions.extend(self.chats_about(&untold));
         let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
         self.control.tell(run, untold.as_of, &actions, &incidents, self.now).await?;
         Ok(missing)

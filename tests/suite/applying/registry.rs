@@ -227,6 +227,7 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
         warehouse: &warehouse,
         registry: &registry,
         mailer: Some(&mailer),
+        chat: None,
         as_of: day(1),
         now,
         holder: "test".into(),
