@@ -14,6 +14,7 @@ mod night;
 mod output;
 mod remake;
 mod replay;
+mod report;
 mod schema;
 mod serve;
 mod shown;
@@ -155,6 +156,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Make a stored night again from its stored moments; it must give the stored decisions.
     Replay(replay::ReplayArguments),
+    /// Show a recorded night again, write all of them as pages, or send a night's mail once more.
+    Report(report::ReportArguments),
     /// Check the ledger: the chain of hashes, and every decision made again.
     Verify(verify::VerifyArguments),
     /// Write the JSON Schema of the configuration files.
@@ -252,6 +255,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::History(arguments) => history::history(&arguments, &global).await,
         Command::Explain(arguments) => explain::explain(&arguments, &global).await,
         Command::Replay(arguments) => replay::replay(&arguments, &global).await,
+        Command::Report(arguments) => report::report(&arguments, &global).await,
         Command::Verify(arguments) => verify::verify(&arguments, &global).await,
         Command::Schema(arguments) => schema::schema(&arguments, global.output),
         Command::Completions { shell } => {

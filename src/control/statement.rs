@@ -59,6 +59,8 @@ statements! {
     ACTION_EXISTS = "action_exists";
     ACTION_FAILED = "action_failed";
     ACTS_OF = "acts_of";
+    ALL_INCIDENTS = "all_incidents";
+    ALL_REPORTS_OF_NIGHT = "all_reports_of_night";
     AMENDMENTS_OF = "amendments_of";
     APPLY_MOVES = "apply_moves";
     APPLY_REDRAW = "apply_redraw";
@@ -72,6 +74,7 @@ statements! {
     COMPLETE_EXPERIMENT = "complete_experiment";
     COUNT_UNITS = "count_units";
     DECISIONS = "decisions";
+    DECISIONS_SINCE = "decisions_since";
     DUE_ACTIONS = "due_actions";
     EPOCHS_OF = "epochs_of";
     EXPERIMENT_NAMES = "experiment_names";
@@ -87,12 +90,14 @@ statements! {
     INSERT_LOOK = "insert_look";
     INSERT_REPORT = "insert_report";
     INSERT_RULES = "insert_rules";
+    JUDGED_EXPERIMENTS = "judged_experiments";
     LAST_ACTION_POSITION = "last_action_position";
     LAST_DECISION = "last_decision";
     LAST_EPOCH = "last_epoch";
     LAST_REGISTRY_WRITE = "last_registry_write";
     LAST_RUN = "last_run";
     LATEST_DECISIONS = "latest_decisions";
+    LATEST_NIGHTS_OF = "latest_nights_of";
     LATEST_REPORTS = "latest_reports";
     LEASE_HOLDER = "lease_holder";
     LEFT_ALONE = "left_alone";
@@ -110,6 +115,8 @@ statements! {
     LOAD_VERSIONS = "load_versions";
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
+    MAILS_THAT_NAME = "mails_that_name";
+    MARKS_OF_CHANGE = "marks_of_change";
     MARK_TOLD = "mark_told";
     MIGRATIONS = "migrations";
     MOVE_BATCH = "move_batch";
@@ -117,6 +124,7 @@ statements! {
     NEXT_POSITION = "next_position";
     NEXT_REDRAW_BATCH = "next_redraw_batch";
     NEXT_UNDO_BATCH = "next_undo_batch";
+    NIGHTS = "nights";
     NOTE_INCIDENT = "note_incident";
     NOTE_REGISTRY_WRITE = "note_registry_write";
     OPEN_ACTIONS = "open_actions";
@@ -133,10 +141,13 @@ statements! {
     RELEASE_LEASE = "release_lease";
     REPORTS_OF_NIGHT = "reports_of_night";
     REPORTS_TO_CHECK = "reports_to_check";
+    REPORT_OF_RUN = "report_of_run";
     RESTATE_COHORT = "restate_cohort";
     RESTATE_DAY = "restate_day";
     RETIRE_VARIANT = "retire_variant";
+    ROLLOUTS_OF = "rollouts_of";
     RULES_BY_DIGEST = "rules_by_digest";
+    RUNS_SINCE = "runs_since";
     SAVE_COHORT = "save_cohort";
     SAVE_DAY = "save_day";
     SAVE_PROGRESS = "save_progress";

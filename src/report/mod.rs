@@ -5,6 +5,7 @@
 
 mod mail;
 mod night;
+pub mod site;
 mod view;
 
 pub use mail::{MailDraft, Readers, digest_mail};
