@@ -24,7 +24,10 @@ pub(super) async fn site(
         (Some(folder), _) => folder.clone(),
         (None, Some(folder)) => config.base.join(folder),
         (None, None) => {
-            eprintln!("error: there are no pages to open: give a folder by --html DIR, or set `reports` in {}", global.config.display());
+            eprintln!(
+                "error: there are no pages to open: give a folder by --html DIR, or set `reports` in {}",
+                global.config.display()
+            );
             return Ok(Exit::Usage);
         }
     };
@@ -47,7 +50,11 @@ pub(super) async fn site(
         None => written.index.clone(),
     };
     if !page.exists() {
-        return Err(anyhow!("{} is not among the last {} nights; give more by --nights", page.display(), arguments.nights));
+        return Err(anyhow!(
+            "{} is not among the last {} nights; give more by --nights",
+            page.display(),
+            arguments.nights
+        ));
     }
     let opened = arguments.open.then(|| open(&page));
     show(&written, &page, opened, global.output)?;
@@ -80,7 +87,9 @@ fn show(
         }));
     }
     let SiteWritten { nights, experiments, written, unchanged, removed, .. } = written;
-    println!("{nights} nights, {experiments} experiments: {written} files written, {unchanged} unchanged, {removed} removed");
+    println!(
+        "{nights} nights, {experiments} experiments: {written} files written, {unchanged} unchanged, {removed} removed"
+    );
     match opened {
         None => println!("{}", shown::plain(&page.display().to_string())),
         Some((page, None)) => println!("opened {}", shown::plain(&page.display().to_string())),

@@ -199,7 +199,9 @@ mod tests {
     #[test]
     fn only_what_lies_in_the_site_is_ever_removed() {
         assert!(is_inside("nights/2026-03-30.html") && is_inside("experiments/a.0f/b/ramp.png"));
-        for elsewhere in ["../a.html", "nights/../../a.html", "/etc/a.html", "index.html", "nights/a.sh", "nights//a.html"] {
+        for elsewhere in
+            ["../a.html", "nights/../../a.html", "/etc/a.html", "index.html", "nights/a.sh", "nights//a.html"]
+        {
             assert!(!is_inside(elsewhere), "{elsewhere}");
         }
     }

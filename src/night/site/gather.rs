@@ -169,7 +169,8 @@ async fn events(
     let over = judged.status == Some(ExperimentStatus::Completed) || judged.status.is_none();
     for act in control.acts_of(judged.id).await? {
         // What was said of everything long after this was over did not concern it.
-        let late = act.at.to_zoned(jiff::tz::TimeZone::UTC).date() > judged.last_night.saturating_add(jiff::Span::new().days(2));
+        let late = act.at.to_zoned(jiff::tz::TimeZone::UTC).date()
+            > judged.last_night.saturating_add(jiff::Span::new().days(2));
         if act.experiment.is_none() && over && late {
             continue;
         }

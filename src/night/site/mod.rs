@@ -137,8 +137,12 @@ impl Index {
     fn key_of_night(&self, date: Date) -> String {
         let (before, after) = self.neighbours(date);
         let runs = self.runs.get(&date).map(Vec::as_slice).unwrap_or_default();
-        let incidents: Vec<_> =
-            self.incidents.iter().filter(|i| runs.iter().any(|run| run.id == i.run)).map(|i| (i.id, &i.found)).collect();
+        let incidents: Vec<_> = self
+            .incidents
+            .iter()
+            .filter(|i| runs.iter().any(|run| run.id == i.run))
+            .map(|i| (i.id, &i.found))
+            .collect();
         digest(&format!("{} {before:?} {after:?} {runs:?} {incidents:?}", self.look))
     }
 
@@ -240,7 +244,8 @@ impl Writer<'_> {
     async fn write_front(&self, manifest: &Manifest) -> Result<(), SiteError> {
         let since = self.index.pages.first().copied();
         let open = self.control.open_actions().await?;
-        let recent = |at: jiff::Timestamp| since.is_some_and(|since| at.to_zoned(jiff::tz::TimeZone::UTC).date() >= since);
+        let recent =
+            |at: jiff::Timestamp| since.is_some_and(|since| at.to_zoned(jiff::tz::TimeZone::UTC).date() >= since);
         // What waits for its time without an error is nobody's business.
         let stuck = open.iter().filter(|open| open.last_error.is_some() && (!open.given_up || recent(open.updated_at)));
         let told = |open: &crate::control::OpenAction| {

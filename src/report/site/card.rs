@@ -139,7 +139,9 @@ fn commands(report: &CandidateReport, experiment: &str) -> Vec<Command> {
         commands.push(command("keep it where it is", format!("rampkeeper reject {id} --reason 'why'")));
     }
     match report.decision.outcome {
-        Outcome::Rollback => commands.push(command("take its units back", format!("rampkeeper undo-moves {id} --dry-run"))),
+        Outcome::Rollback => {
+            commands.push(command("take its units back", format!("rampkeeper undo-moves {id} --dry-run")))
+        }
         Outcome::Promote => {}
         Outcome::Ramp { .. } | Outcome::Hold => {
             commands.push(command("stop ramps and promotions", format!("rampkeeper hold {whole} --reason 'why'")));

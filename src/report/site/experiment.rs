@@ -14,7 +14,7 @@ use crate::domain::{ExperimentStatus, RolloutStatus, Share};
 #[derive(Serialize)]
 struct View {
     /// From the page to the root of the site.
-    root: &\'static str,
+    root: &'static str,
     name: String,
     status: &'static str,
     unit_type: String,

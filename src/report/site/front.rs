@@ -9,7 +9,7 @@ use super::words::{day, several, visible};
 #[derive(Serialize)]
 struct View<'a> {
     /// From the page to the root of the site.
-    root: &\'static str,
+    root: &'static str,
     latest: Option<NightView<'a>>,
     nights: Vec<NightView<'a>>,
     earlier_nights: Option<String>,

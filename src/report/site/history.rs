@@ -158,7 +158,8 @@ fn between(happened: &Happened) -> Option<Row> {
         Event::Epoch { number, outside, moved_units, redrawn, shares } => {
             let shares: BTreeMap<&str, String> =
                 shares.iter().map(|(name, share)| (name.as_str(), share.to_string())).collect();
-            let mut why = vec![shares.iter().map(|(name, share)| format!("{name} {share}")).collect::<Vec<_>>().join(", ")];
+            let mut why =
+                vec![shares.iter().map(|(name, share)| format!("{name} {share}")).collect::<Vec<_>>().join(", ")];
             if *outside {
                 why.push("changed by somebody else".to_owned());
             }

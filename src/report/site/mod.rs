@@ -27,5 +27,6 @@ pub use names::file_name;
 pub use pictures::Sketch;
 pub use render::{STYLE, look};
 pub use story::{
-    CandidateLine, CandidateStory, Deed, Event, ExperimentLine, Front, Happened, NightLine, NightStory, PastNight, Story,
+    CandidateLine, CandidateStory, Deed, Event, ExperimentLine, Front, Happened, NightLine, NightStory, PastNight,
+    Story,
 };

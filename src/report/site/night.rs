@@ -15,7 +15,7 @@ const MOST_DEEDS: usize = 6;
 #[derive(Serialize)]
 struct View {
     /// From the page to the root of the site.
-    root: &\'static str,
+    root: &'static str,
     as_of: String,
     day: String,
     headline: String,
@@ -67,7 +67,10 @@ fn kind(experiment: &ExperimentReport) -> Kind {
     let acted = |candidate: &CandidateReport| candidate.decision.outcome != Outcome::Hold;
     if experiment.needs_somebody() || matches!(experiment.standing, Standing::Failed { .. }) {
         Kind::Needs
-    } else if experiment.candidates.iter().any(acted) || !experiment.by_hand.is_empty() || !experiment.notes().is_empty() {
+    } else if experiment.candidates.iter().any(acted)
+        || !experiment.by_hand.is_empty()
+        || !experiment.notes().is_empty()
+    {
         Kind::Acted
     } else {
         Kind::Quiet

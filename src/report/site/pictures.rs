@@ -197,11 +197,7 @@ fn crossing(course: &[(&PastNight, &Reading)]) -> Option<Crossing> {
         (last.verdict.is_harm() && verdict.is_harm()) || (last.verdict.is_safe() && verdict.is_safe())
     };
     let (night, reading) = course.iter().rev().take_while(|(_, reading)| agrees(&reading.verdict)).last()?;
-    Some(Crossing {
-        date: night.as_of,
-        verdict: reading.verdict.word().to_owned(),
-        tone: tone(&reading.verdict),
-    })
+    Some(Crossing { date: night.as_of, verdict: reading.verdict.word().to_owned(), tone: tone(&reading.verdict) })
 }
 
 fn scale(reading: &Reading) -> Scale {

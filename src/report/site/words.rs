@@ -44,9 +44,7 @@ pub(super) fn shell(name: &str) -> String {
 
 /// The text without what turns the direction of writing or cannot be seen. In HTML the rest is harmless once escaped.
 pub(super) fn visible(text: &str) -> String {
-    let hidden = |letter: char| {
-        matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
-    };
+    let hidden = |letter: char| matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}');
     let shown = |letter: char| match letter {
         '\n' | '\r' | '\t' => ' ',
         letter if letter.is_control() || hidden(letter) => '\u{fffd}',
