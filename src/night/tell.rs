@@ -51,7 +51,13 @@ impl Night<'_> {
         report.unfinished = missing_pages;
         report.unfinished.extend(applier.unfinished());
         if report.run.is_some() {
-            let summary = json!({ "summary": report.summary(), "unfinished": report.unfinished });
+            let summary = json!({
+                "summary": report.summary(),
+                "unfinished": report.unfinished,
+                "resumed": report.resumed,
+                "moved": report.moved,
+                "failed": failed,
+            });
             self.control.finish_run(run, &summary, self.now).await?;
         }
         Ok(())

@@ -28,7 +28,7 @@ fn broken_split(experiment: &'static str) -> Scenario {
 
 /// A world after some nights: rolled back, promoted, held for its split, and whatever their names are.
 async fn world() -> World {
-    let names = ["costly", "quick", "split", "steady", "b", "c"];
+    let names = ["costly", "quick", "split", "steady", "b", "c", "d"];
     let mut scenarios: Vec<Scenario> = names.into_iter().map(better).collect();
     scenarios[0] = harmful("costly");
     scenarios[2] = broken_split("split");
@@ -43,8 +43,8 @@ async fn world() -> World {
 /// Gives every experiment and its candidate a name of [`HOSTILE`], and one a name that is far too long.
 async fn rename(world: &World) {
     let quoted = |name: &str| format!("'{}'", name.replace('\'', "''"));
-    for (experiment, name) in ["costly", "quick", "split", "b", "c"].into_iter().zip(HOSTILE) {
-        let name = if experiment == "c" { format!("{name}{}", "x".repeat(230)) } else { name.to_owned() };
+    for (experiment, name) in ["costly", "quick", "split", "b", "c", "d"].into_iter().zip(HOSTILE) {
+        let name = if experiment == "d" { format!("{name}{}", "x".repeat(230)) } else { name.to_owned() };
         world
             .sql(&format!(
                 "UPDATE exp_experiments SET name = {} WHERE id = '{}';
@@ -72,7 +72,7 @@ fn written(root: &Path) -> BTreeMap<PathBuf, SystemTime> {
 async fn every_link_leads_somewhere_and_every_experiment_has_its_history() {
     let world = world().await;
     let told = write(&world, "site", &[]).await.expect(0);
-    assert!(told.out.starts_with("4 nights, 6 experiments: "), "{}", told.out);
+    assert!(told.out.starts_with("4 nights, 7 experiments: "), "{}", told.out);
     let root = world.path("site");
     let faults = links::faults(&root);
     assert!(faults.is_empty(), "{}", faults.join("\n"));

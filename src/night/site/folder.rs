@@ -124,11 +124,11 @@ impl Folder {
     /// Notes what is there now.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), SiteError> {
         self.note(manifest)?;
-        if self.begun.is_completed() || self.root.join(UNFINISHED).exists() {
-            let path = self.root.join(UNFINISHED);
-            fs::remove_file(&path).map_err(failed(&path))?;
+        let path = self.root.join(UNFINISHED);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path)(error)),
+            Ok(()) | Err(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// The same on the way, so that a run that is killed need not begin anew.

@@ -113,7 +113,7 @@ impl Card {
             data_through: assessment.evidence_through.map_or("no closed day yet".into(), |date| date.to_string()),
             decision_id: report.decision_id.map(|id| id.to_string()),
             revision: report.revision,
-            commands: if open { commands(report, experiment) } else { Vec::new() },
+            commands: commands(report, experiment, open),
             metrics: metrics.collect(),
         }
     }
@@ -129,28 +129,26 @@ fn split(split: &SplitReading) -> String {
     )
 }
 
-fn commands(report: &CandidateReport, experiment: &str) -> Vec<Command> {
+/// What people may type. A candidate that is not `open` is neither held nor rolled back any more.
+fn commands(report: &CandidateReport, experiment: &str, open: bool) -> Vec<Command> {
     let whole = shell(&format!("{experiment}/{}", report.name));
     let id = report.decision_id.map(|id| id.to_string()).unwrap_or_default();
     let command = |what, command: String| Command { what, command };
     let mut commands = Vec::new();
-    if report.decision.reasons.iter().any(|reason| matches!(reason, Reason::AwaitingApproval { .. })) {
+    if id.is_empty() {
+        return commands;
+    }
+    if open && report.decision.reasons.iter().any(|reason| matches!(reason, Reason::AwaitingApproval { .. })) {
         commands.push(command("let it go on", format!("rampkeeper approve {id} --reason 'why'")));
         commands.push(command("keep it where it is", format!("rampkeeper reject {id} --reason 'why'")));
     }
-    match report.decision.outcome {
-        Outcome::Rollback => {
-            commands.push(command("take its units back", format!("rampkeeper undo-moves {id} --dry-run")))
-        }
-        Outcome::Promote => {}
-        Outcome::Ramp { .. } | Outcome::Hold => {
-            commands.push(command("stop ramps and promotions", format!("rampkeeper hold {whole} --reason 'why'")));
-            commands.push(command("take it off now", format!("rampkeeper rollback {whole} --reason 'why'")));
-        }
+    if report.decision.outcome == Outcome::Rollback {
+        commands.push(command("take its units back", format!("rampkeeper undo-moves {id} --dry-run")));
+    } else if open && report.decision.outcome != Outcome::Promote {
+        commands.push(command("stop ramps and promotions", format!("rampkeeper hold {whole} --reason 'why'")));
+        commands.push(command("take it off now", format!("rampkeeper rollback {whole} --reason 'why'")));
     }
-    if !id.is_empty() {
-        commands.push(command("all of its inputs and bounds", format!("rampkeeper explain {id} --flip")));
-    }
+    commands.push(command("all of its inputs and bounds", format!("rampkeeper explain {id} --flip")));
     commands
 }
 

@@ -87,8 +87,9 @@ impl NightStory {
     pub fn page(&self) -> String {
         let report = &self.report;
         let of = |wanted: Kind| self.experiments().filter(move |(experiment, _)| kind(experiment) == wanted);
-        let cards = |wanted| of(wanted).map(|(experiment, file)| ExperimentView::of(experiment, file)).collect();
-        let told = |lines: &[String]| lines.iter().map(|line| visible(line)).collect();
+        let cards =
+            |wanted| -> Vec<ExperimentView> { of(wanted).map(|(e, file)| ExperimentView::of(e, file)).collect() };
+        let told = |lines: &[String]| -> Vec<String> { lines.iter().map(|line| visible(line)).collect() };
         let view = View {
             root: "../",
             as_of: report.as_of.to_string(),

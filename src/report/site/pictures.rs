@@ -76,7 +76,8 @@ pub(super) fn sketches(story: &CandidateStory, experiment_file: &str) -> Vec<Ske
         sketches.push(sketch("forest", "Every metric beside its margin", Kind::Forest(forest(last, &title))));
     }
     let mut taken = BTreeSet::new();
-    for (role, pick) in [("guardrail", guardrails as fn(&PastNight) -> &[Reading]), ("success", success)] {
+    let roles: [(&str, fn(&PastNight) -> &[Reading]); 2] = [("guardrail", guardrails), ("success", success)];
+    for (role, pick) in roles {
         let last = nights.values().next_back().map(|night| pick(night)).unwrap_or_default();
         for reading in last {
             // A metric may be judged twice, by a margin and by a limit.
