@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::words::{count, shell, visible};
+use super::words::{count, shell, tight, visible};
 use crate::decide::{EValue, Forecast, Outcome, Percent, Reason, Rounded};
 use crate::domain::{Bound, Direction, RolloutStatus, Share};
 use crate::evidence::{Reading, Scale, SplitReading, Verdict};
@@ -172,14 +172,16 @@ impl MetricRow {
             role,
             control: value(reading.control),
             candidate: value(reading.candidate),
-            effect: reading.effect.map_or("–".to_owned(), show),
-            interval: reading.interval.map_or("–".to_owned(), |i| format!("{} to {}", show(i.low), show(i.high))),
-            bound: match (reading.bound, reading.direction) {
+            effect: tight(&reading.effect.map_or("–".to_owned(), show)),
+            interval: tight(
+                &reading.interval.map_or("–".to_owned(), |i| format!("{} to {}", show(i.low), show(i.high))),
+            ),
+            bound: tight(&match (reading.bound, reading.direction) {
                 (Bound::Margin(margin), Direction::Increase) => format!("−{} %", Rounded(100.0 * margin.get())),
                 (Bound::Margin(margin), Direction::Decrease) => format!("+{} %", Rounded(100.0 * margin.get())),
                 (Bound::Ceiling(limit), _) => format!("≤ {}", Rounded(limit)),
                 (Bound::Floor(limit), _) => format!("≥ {}", Rounded(limit)),
-            },
+            }),
             e_value: EValue(reading.log_e_harm).to_string(),
             verdict: reading.verdict.word(),
             sign,

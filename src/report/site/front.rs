@@ -70,7 +70,7 @@ impl Front {
         };
         let totals = vec![
             Total { number: running.len() + needing.len(), word: "running" },
-            Total { number: needing.len(), word: "need somebody" },
+            Total { number: needing.len(), word: if needing.len() == 1 { "needs somebody" } else { "need somebody" } },
             Total { number: ending("promoted"), word: "promoted" },
             Total { number: ending("rolled back"), word: "rolled back" },
         ];

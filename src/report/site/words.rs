@@ -32,6 +32,11 @@ pub(super) fn day(date: Date) -> String {
     date.strftime("%a %-d %b %Y").to_string()
 }
 
+/// The text with its percentages held together where lines are folded.
+pub(super) fn tight(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+}
+
 /// A name as one word of a POSIX shell. What no shell could be given is left out.
 pub(super) fn shell(name: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._/@%+=:,-".contains(letter);
