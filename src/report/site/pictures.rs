@@ -256,3 +256,7 @@ fn split(story: &CandidateStory, nights: &BTreeMap<Date, &PastNight>, title: &st
         mismatch: last.mismatch,
     })
 }
+
+#[cfg(test)]
+#[path = "pictures_tests.rs"]
+mod tests;
