@@ -379,7 +379,7 @@ impl World {
 
     /// The page of a night.
     pub fn page(&self, day: Date) -> String {
-        fs::read_to_string(self.path(&format!("reports/{day}.html"))).expect("a page")
+        fs::read_to_string(self.path(&format!("reports/nights/{day}.html"))).expect("a page")
     }
 
     /// The mails in their folder, their folded lines made whole.

@@ -6,11 +6,14 @@ use super::card::{Card, done, moved, needs_somebody};
 use super::render::{self, PAGE};
 use super::story::{Deed, NightLine, NightStory};
 use super::words::{clock, day, visible};
-use crate::decide::Outcome;
+use crate::decide::{Outcome, Reason};
 use crate::report::night::{CandidateReport, ExperimentReport, Standing};
 
 /// More deeds than these are counted on a line of the index.
 const MOST_DEEDS: usize = 6;
+
+/// Longer sentences are cut to a few words in the list of what is held.
+const LONGEST_WAIT: usize = 200;
 
 #[derive(Serialize)]
 struct View {
@@ -204,6 +207,12 @@ impl ExperimentView {
     }
 }
 
+/// A reason as a sentence, or in a few words where the sentence has too many numbers for a line.
+fn wait(reason: &Reason) -> String {
+    let sentence = reason.to_string();
+    if sentence.chars().count() <= LONGEST_WAIT { sentence } else { reason.brief() }
+}
+
 fn quiet(experiment: &ExperimentReport, file: Option<&str>) -> Vec<QuietView> {
     let view = |candidate: Option<&CandidateReport>| QuietView {
         name: visible(&experiment.name),
@@ -212,7 +221,7 @@ fn quiet(experiment: &ExperimentReport, file: Option<&str>) -> Vec<QuietView> {
         share: candidate.map_or("–".to_owned(), |candidate| candidate.share.to_string()),
         why: match candidate {
             Some(candidate) => {
-                let mut why: Vec<String> = candidate.decision.in_short();
+                let mut why: Vec<String> = candidate.decision.reasons.iter().map(wait).collect();
                 why.extend(candidate.forecast.as_ref().map(ToString::to_string));
                 visible(&why.join("; "))
             }
