@@ -22,7 +22,7 @@ pub struct SettingsFile {
     pub registry: RegistryEntry,
     /// Who reads the report, and how it gets there.
     pub mail: Option<MailEntry>,
-    /// A folder that a page per night is written to.
+    /// A folder for the site: an index, a page per night, a page per experiment.
     pub reports: Option<PathBuf>,
     /// When `serve` runs the night.
     pub schedule: Option<ScheduleEntry>,
