@@ -74,7 +74,8 @@ pub fn faults(root: &Path) -> Vec<String> {
 
 /// The values of an attribute, wherever it stands.
 fn attributes(html: &str, name: &str) -> Vec<String> {
-    let values = html.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next());
+    let begin = format!(" {name}=\"");
+    let values = html.split(&begin).skip(1).filter_map(|rest| rest.split('"').next());
     values.map(unescaped).collect()
 }
 
