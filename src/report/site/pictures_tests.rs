@@ -29,6 +29,11 @@ fn reading(verdict: Verdict) -> Reading {
     }
 }
 
+/// The same metric under a limit.
+fn limited(verdict: Verdict) -> Reading {
+    Reading { bound: Bound::Ceiling(3.0), scale: evidence::Scale::Value, ..reading(verdict) }
+}
+
 fn night(day: i8, verdict: Verdict, units: (u64, u64), mismatch: bool) -> PastNight {
     let split = SplitReading {
         control_units: units.0,
@@ -49,8 +54,8 @@ fn night(day: i8, verdict: Verdict, units: (u64, u64), mismatch: bool) -> PastNi
             evidence_through: Some(date(2026, 3, day)),
             control_units: units.0,
             candidate_units: units.1,
-            guardrails: vec![reading(verdict.clone()), reading(verdict)],
-            success: vec![],
+            guardrails: vec![reading(verdict.clone()), limited(verdict.clone())],
+            success: vec![reading(verdict)],
             log_e_rollback: 0.0,
             promotion_look: PromotionLook::EveryNight,
             split: Some(split),
@@ -112,7 +117,7 @@ fn a_verdict_is_settled_by_the_first_night_of_those_that_agree_with_the_last() {
     let found = sketches(&story(nights), "e");
     let Kind::Trajectory(course) = &found[2].drawing else { panic!("{found:?}") };
     assert_eq!(course.crossing.as_ref().map(|crossing| crossing.date), Some(date(2026, 3, 3)));
-    // A metric that is judged twice has two pictures, and none takes the other's place.
+    // A metric that is judged by a margin and by a limit has two pictures; the same as a success metric has none more.
     let names = paths(&found);
     let unique: BTreeSet<&&str> = names.iter().collect();
     assert_eq!((names.len(), unique.len()), (4, 4), "{names:?}");

@@ -183,7 +183,7 @@ pub struct Deed {
     /// The file of its page.
     pub file: Option<String>,
     /// Who answers for it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub owners: Vec<String>,
 }
 
