@@ -112,12 +112,16 @@ async fn the_steps_on_real_servers_work_as_written() {
         "As of 2026-03-31: 1 held",
         "planner_policy_exp planner_v2 hold 10 % stale: the events of 2026-03-31 are missing",
         "\"standing\": \"already_decided\"",
+        "nights: 1, experiments: 1; files: ",
+        "sent [rampkeeper] 2026-03-31: 1 held to ana@example.com",
     ] {
         assert!(squeeze(&told.replace('│', " ")).contains(shown), "{shown} is not in {told}");
     }
     let mails = smtp.mails();
-    assert_eq!(mails.len(), 2, "one mail for the two runs, and one for the rollback by hand");
-    assert!(mails[1].header("Subject").is_some_and(|subject| subject.ends_with("1 rolled back")));
+    assert_eq!(mails.len(), 3, "one mail for the two runs, the same sent again, and one for the rollback by hand");
+    assert!(dir.path().join("site/experiments/planner_policy_exp.html").is_file());
+    assert_eq!(mails[1].to, ["ana@example.com"]);
+    assert!(mails[2].header("Subject").is_some_and(|subject| subject.ends_with("1 rolled back")));
     assert_eq!(mails[0].header("Subject"), Some("[rampkeeper] 2026-03-31: 1 held"));
 }
 

@@ -72,7 +72,7 @@ fn written(root: &Path) -> BTreeMap<PathBuf, SystemTime> {
 async fn every_link_leads_somewhere_and_every_experiment_has_its_history() {
     let world = world().await;
     let told = write(&world, "site", &[]).await.expect(0);
-    assert!(told.out.starts_with("4 nights, 7 experiments: "), "{}", told.out);
+    assert!(told.out.starts_with("nights: 4, experiments: 7; files: "), "{}", told.out);
     let root = world.path("site");
     let faults = links::faults(&root);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -133,7 +133,7 @@ async fn the_same_record_gives_the_same_bytes_and_only_what_changed_is_written()
     let (one, two) = (world.path("one"), world.path("two"));
     let times = written(&one);
     let again = write(&world, "one", &[]).await.expect(0);
-    assert!(again.out.contains(" 0 files written, ") && again.out.contains(", 0 removed"), "{}", again.out);
+    assert!(again.out.contains("files: 0 written, ") && again.out.contains(", 0 removed"), "{}", again.out);
     assert_eq!(written(&one), times);
     world.live(day(4)).await;
     world.night(day(4), 0).await;

@@ -88,7 +88,7 @@ fn show(
     }
     let SiteWritten { nights, experiments, written, unchanged, removed, .. } = written;
     println!(
-        "{nights} nights, {experiments} experiments: {written} files written, {unchanged} unchanged, {removed} removed"
+        "nights: {nights}, experiments: {experiments}; files: {written} written, {unchanged} unchanged, {removed} removed"
     );
     match opened {
         None => println!("{}", shown::plain(&page.display().to_string())),
