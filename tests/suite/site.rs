@@ -23,7 +23,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 fn broken_split(experiment: &'static str) -> Scenario {
-    Scenario { truth: Truth::BrokenSplit, candidate_loss: 0.4, ..better(experiment) }
+    Scenario { truth: Truth::BrokenSplit, candidate_loss: 0.7, ..better(experiment) }
 }
 
 /// A world after some nights: rolled back, promoted, held for its split, and whatever their names are.
