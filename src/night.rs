@@ -14,6 +14,7 @@ mod days;
 mod error;
 mod flip;
 mod judge;
+mod mailing;
 mod record;
 mod replay;
 mod restate;
@@ -46,6 +47,7 @@ pub use error::NightError;
 pub use flip::flips_of;
 use judge::{Case, Judged};
 pub use judge::{own_faults, shared_faults};
+pub use mailing::{readers, stationery};
 pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};
 pub use site::{NIGHTS, SiteError, SiteWritten, write_site};
@@ -220,6 +222,9 @@ impl Night<'_> {
         report.by_hand = by_hand.lines;
         if known {
             return Ok(report);
+        }
+        for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
+            candidate.before = self.before((record.experiment.id, verdict.state.candidate)).await?;
         }
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {

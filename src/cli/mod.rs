@@ -8,7 +8,9 @@ mod connect;
 mod demo;
 mod explain;
 mod history;
+mod metabase;
 mod migrate;
+mod mlflow;
 mod named;
 mod night;
 mod output;
@@ -160,6 +162,8 @@ enum Command {
     Report(report::ReportArguments),
     /// Check the ledger: the chain of hashes, and every decision made again.
     Verify(verify::VerifyArguments),
+    /// Push dashboards to Metabase, or write them out as files.
+    Metabase(metabase::MetabaseArguments),
     /// Write the JSON Schema of the configuration files.
     Schema(schema::SchemaArguments),
     /// Write a completion script for a shell.
@@ -257,6 +261,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Replay(arguments) => replay::replay(&arguments, &global).await,
         Command::Report(arguments) => report::report(&arguments, &global).await,
         Command::Verify(arguments) => verify::verify(&arguments, &global).await,
+        Command::Metabase(arguments) => metabase::metabase(&arguments, global.output).await,
         Command::Schema(arguments) => schema::schema(&arguments, global.output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
@@ -275,7 +280,7 @@ fn keep_no_core() {
 /// Logs go to standard error; results go to standard output.
 fn start_logging(arguments: &Arguments) {
     let quiet = matches!(arguments.command, Command::Demo(_));
-    let otherwise = if quiet { "error" } else { "warn,rampkeeper=info" };
+    let otherwise = if quiet { "error" } else { "warn,usvg=error,rampkeeper=info" };
     let filter = EnvFilter::try_from_env("RAMPKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(otherwise));
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
     match arguments.global.log_format {

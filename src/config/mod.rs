@@ -23,7 +23,10 @@ pub use fault::{ConfigError, Fault};
 pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
-pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
+pub use settings::{
+    ActionWord, AttachWord, DigestEntry, EncryptionWord, MailEntry, MlflowEntry, PostgresEntry, QuietWord,
+    ScheduleEntry, SettingsFile, SmtpEntry, TellWord,
+};
 
 use crate::domain::Metric;
 use document::Document;

@@ -79,6 +79,8 @@ pub struct IncidentOnRecord {
     pub action: Option<String>,
     /// The experiment that it concerns, if that is known.
     pub experiment: Option<ExperimentId>,
+    /// That experiment's name, if it is still there.
+    pub experiment_name: Option<String>,
     /// What has the value.
     pub what: String,
     /// What was expected there.
@@ -238,6 +240,7 @@ impl ControlStore {
                 decision: reader.parse_optional("decision_id")?,
                 action: reader.get("action_key")?,
                 experiment: reader.parse_optional("experiment_id")?,
+                experiment_name: reader.get("experiment")?,
                 what: reader.get("what")?,
                 expected: reader.get("expected")?,
                 found: reader.get("found")?,

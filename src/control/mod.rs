@@ -21,6 +21,7 @@ mod rules;
 mod snapshot;
 mod statement;
 mod steps;
+mod telling;
 mod undo;
 
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 pub use steps::Change;
+pub use telling::SettledLate;
 pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.

@@ -90,6 +90,7 @@ statements! {
     INSERT_LOOK = "insert_look";
     INSERT_REPORT = "insert_report";
     INSERT_RULES = "insert_rules";
+    JOURNALLED_MAIL = "journalled_mail";
     JUDGED_EXPERIMENTS = "judged_experiments";
     LAST_ACTION_POSITION = "last_action_position";
     LAST_DECISION = "last_decision";
@@ -115,6 +116,7 @@ statements! {
     LOAD_VERSIONS = "load_versions";
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
+    LOOKS_BEFORE = "looks_before";
     MAILS_THAT_NAME = "mails_that_name";
     MARKS_OF_CHANGE = "marks_of_change";
     MARK_TOLD = "mark_told";
@@ -151,6 +153,7 @@ statements! {
     SAVE_COHORT = "save_cohort";
     SAVE_DAY = "save_day";
     SAVE_PROGRESS = "save_progress";
+    SETTLED_LATE = "settled_late";
     SET_POLICY_VERSION_STATUS = "set_policy_version_status";
     SET_PROMPT_VERSION_STATUS = "set_prompt_version_status";
     STANDING_OF_MOVES = "standing_of_moves";

@@ -106,6 +106,7 @@ fn incident(found: &IncidentOnRecord) -> Incident {
         found: found.found.clone(),
         advice: found.advice.clone(),
         decision: found.decision,
+        experiment: found.experiment_name.clone(),
         action: found.action.clone(),
         found_at: found.found_at,
         new: true,

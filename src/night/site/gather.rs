@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::control::{ControlError, ControlStore, IncidentOnRecord, JudgedExperiment, StoredDecision};
 use crate::domain::{Epoch, ExperimentStatus, RolloutStatus, Rules, VariantId};
 use crate::report::site::{CandidateStory, Event, Happened, PastNight, Story, file_name};
-use crate::report::{CandidateReport, ExperimentReport};
+use crate::report::{CandidateReport, ExperimentReport, Standing};
 
 /// The e-value of a mismatch where no rules are kept.
 const MISMATCH_FROM: f64 = 1000.0;
@@ -53,10 +53,7 @@ pub(super) async fn story(
             state: rollouts.iter().find(|state| state.candidate == candidate).cloned(),
             share: variants.iter().find(|variant| variant.id == candidate).map(|variant| variant.allocation),
             last: told(last, report.as_ref(), rules.as_ref()),
-            moved: report.as_ref().and_then(|report| {
-                let change = report.allocations.iter().find(|change| change.name == name)?;
-                (change.from != change.to).then_some((change.from, change.to))
-            }),
+            report: report.clone().unwrap_or_else(|| silent(&judged.name)),
             last_night: last.as_of,
             mismatch_from: mismatch_from(last, rules.as_ref()),
             nights: ours.iter().map(|decision| night(decision)).collect(),
@@ -128,6 +125,26 @@ fn told(last: &StoredDecision, report: Option<&ExperimentReport>, rules: Option<
         decision: last.decision.clone(),
         assessment: last.assessment.clone(),
         forecast: None,
+        before: None,
+        split_needed: None,
+    }
+}
+
+/// The report of a run that left none.
+fn silent(name: &str) -> ExperimentReport {
+    ExperimentReport {
+        name: name.to_owned(),
+        standing: Standing::Decided,
+        faulty: false,
+        candidates: Vec::new(),
+        allocations: Vec::new(),
+        steps: Vec::new(),
+        outside_change: false,
+        amendment: None,
+        restatement: None,
+        evidence_from: None,
+        owners: Vec::new(),
+        by_hand: Vec::new(),
     }
 }
 

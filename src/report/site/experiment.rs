@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::card::{Card, done, needs_somebody, standing};
+use super::card::{Card, done, standing};
 use super::history::{self, Row};
 use super::pictures::{Sketch, sketches};
 use super::render::{self, PAGE};
@@ -134,7 +134,7 @@ impl Story {
             share: story.share.map(|share| share.to_string()),
             last_night: day(story.last_night),
             page: self.pages.contains(&story.last_night).then(|| format!("../nights/{}.html", story.last_night)),
-            card: Card::of(&story.last, &self.name, story.moved, open),
+            card: Card::of(&story.report, &story.last, open),
             pictures,
         }
     }
@@ -171,7 +171,7 @@ impl Story {
                 tone: tone.to_owned(),
                 why: story.last.decision.in_short().first().map(|why| visible(why)).unwrap_or_default(),
                 last_night: story.last_night,
-                needs: open && needs_somebody(&story.last),
+                needs: open && story.last.needs_somebody(),
             }
         };
         ExperimentLine {

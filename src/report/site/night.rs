@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::card::{Card, done, moved, needs_somebody};
+use super::card::{Card, done};
 use super::render::{self, PAGE};
 use super::story::{Deed, NightLine, NightStory};
 use super::words::{clock, day, visible};
@@ -154,7 +154,7 @@ impl NightStory {
                 if candidate.decision.outcome != Outcome::Hold {
                     deeds.push(deed(word, tone, name.clone(), file, &[]));
                 }
-                if needs_somebody(candidate) {
+                if candidate.needs_somebody() {
                     let why = candidate.decision.in_short().into_iter().next().unwrap_or_default();
                     needed.push(deed(&visible(&why), "bad", name, file, &experiment.owners));
                 }
@@ -184,9 +184,7 @@ impl NightStory {
 
 impl ExperimentView {
     fn of(experiment: &ExperimentReport, file: Option<&str>) -> ExperimentView {
-        let card = |candidate: &CandidateReport| {
-            Card::of(candidate, &experiment.name, moved(experiment, &candidate.name), true)
-        };
+        let card = |candidate: &CandidateReport| Card::of(experiment, candidate, true);
         ExperimentView {
             name: visible(&experiment.name),
             page: file.map(|file| format!("../experiments/{file}.html")),

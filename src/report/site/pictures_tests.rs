@@ -7,7 +7,7 @@ use super::*;
 use crate::decide::Decision;
 use crate::domain::{Direction, Margin, Share};
 use crate::evidence::{Assessment, Interval, PromotionLook};
-use crate::report::night::CandidateReport;
+use crate::report::night::{CandidateReport, ExperimentReport, Standing};
 
 fn reading(verdict: Verdict) -> Reading {
     Reading {
@@ -82,8 +82,23 @@ fn story(nights: Vec<PastNight>) -> CandidateStory {
             decision: last.decision.clone(),
             assessment: last.assessment.clone(),
             forecast: None,
+            before: None,
+            split_needed: None,
         },
-        moved: None,
+        report: ExperimentReport {
+            name: "e".into(),
+            standing: Standing::Decided,
+            faulty: false,
+            candidates: vec![],
+            allocations: vec![],
+            steps: vec![],
+            outside_change: false,
+            amendment: None,
+            restatement: None,
+            evidence_from: None,
+            owners: vec![],
+            by_hand: vec![],
+        },
         last_night: last.as_of,
         mismatch_from: 1000.0,
         nights,

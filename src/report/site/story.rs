@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::decide::Decision;
 use crate::domain::{ActKind, ExperimentStatus, RolloutState, Share};
 use crate::evidence::Assessment;
-use crate::report::night::{CandidateReport, NightReport};
+use crate::report::night::{CandidateReport, ExperimentReport, NightReport};
 
 /// An experiment with all that happened to it.
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ pub struct CandidateStory {
     pub share: Option<Share>,
     /// The last night's report of it.
     pub last: CandidateReport,
-    /// From which share to which the last night took it, if it did.
-    pub moved: Option<(Share, Share)>,
+    /// What else that night said of the experiment.
+    pub report: ExperimentReport,
     /// The day of that night.
     pub last_night: Date,
     /// The e-value from which on the split counts as mismatched.
@@ -176,7 +176,7 @@ pub struct NightLine {
 pub struct Deed {
     /// What was done or is wanted.
     pub word: String,
-    /// How that is meant: `bad`, `good`, `up`, `open`.
+    /// How that is meant: `bad`, `good`, `act`, `open`.
     pub tone: String,
     /// Of what.
     pub name: String,
