@@ -3,6 +3,7 @@
 mod resend;
 mod site;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -58,7 +59,13 @@ pub(super) async fn report(arguments: &ReportArguments, global: &Global) -> anyh
     let night = night(&control, global.as_of).await?;
     match global.output {
         OutputFormat::Json => shown::json(&night.report)?,
-        OutputFormat::Text => render_text(&night.report).lines().for_each(|line| println!("{}", shown::plain(line))),
+        OutputFormat::Text => {
+            let width = if std::io::stdout().is_terminal() { comfy_table::Table::new().width() } else { None };
+            for line in render_text(&night.report).lines() {
+                let line = shown::plain(line);
+                println!("{}", width.map_or(line.clone(), |width| fold(&line, usize::from(width))));
+            }
+        }
     }
     Ok(Exit::Done)
 }
@@ -80,5 +87,45 @@ async fn wanted(control: &ControlStore, as_of: Option<Date>) -> anyhow::Result<D
             let known = control.nights(Date::MAX, 3).await?;
             Err(SiteError::NoNight { as_of, known }.into())
         }
+    }
+}
+
+/// A line folded between its words, what follows as far from the edge as its beginning.
+fn fold(line: &str, width: usize) -> String {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let indent = " ".repeat(indent.min(width / 2));
+    let (mut folded, mut used) = (indent.clone(), indent.len());
+    for word in line.split(' ').filter(|word| !word.is_empty()) {
+        let length = word.chars().count();
+        if used > indent.len() {
+            if used + 1 + length > width {
+                folded.push_str(&format!("\n{indent}"));
+                used = indent.len();
+            } else {
+                folded.push(' ');
+                used += 1;
+            }
+        }
+        for letter in word.chars() {
+            if used >= width {
+                folded.push_str(&format!("\n{indent}"));
+                used = indent.len();
+            }
+            folded.push(letter);
+            used += 1;
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn lines_are_folded_between_words_and_long_words_anywhere() {
+        assert_eq!(fold("  a bb ccc", 6), "  a bb\n  ccc");
+        assert_eq!(fold("abcdefgh ij", 5), "abcde\nfgh\nij");
+        assert_eq!(fold("", 5), "");
     }
 }
