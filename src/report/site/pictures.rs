@@ -76,7 +76,7 @@ pub(super) fn sketches(story: &CandidateStory, experiment_file: &str) -> Vec<Ske
         sketches.push(sketch("forest", "Every metric beside its margin", Kind::Forest(forest(last, &title))));
     }
     let mut taken = BTreeSet::new();
-    let roles: [(&str, fn(&PastNight) -> &[Reading]); 2] = [("guardrail", guardrails), ("success", success)];
+    let roles: [(&str, Pick); 2] = [("guardrail", guardrails), ("success", success)];
     for (role, pick) in roles {
         let last = nights.values().next_back().map(|night| pick(night)).unwrap_or_default();
         for reading in last {
@@ -101,6 +101,9 @@ pub(super) fn sketches(story: &CandidateStory, experiment_file: &str) -> Vec<Ske
     }
     sketches
 }
+
+/// Some of the readings of a night.
+type Pick = fn(&PastNight) -> &[Reading];
 
 fn guardrails(night: &PastNight) -> &[Reading] {
     &night.assessment.guardrails
