@@ -17,6 +17,7 @@ mod output;
 mod pulse;
 mod remake;
 mod replay;
+mod report;
 mod schema;
 mod serve;
 mod shown;
@@ -158,6 +159,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Make a stored night again from its stored moments; it must give the stored decisions.
     Replay(replay::ReplayArguments),
+    /// Show a recorded night again, write all of them as pages, or send a night's mail once more.
+    Report(report::ReportArguments),
     /// Check the ledger: the chain of hashes, and every decision made again.
     Verify(verify::VerifyArguments),
     /// Push dashboards to Metabase, or write them out as files.
@@ -257,6 +260,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::History(arguments) => history::history(&arguments, &global).await,
         Command::Explain(arguments) => explain::explain(&arguments, &global).await,
         Command::Replay(arguments) => replay::replay(&arguments, &global).await,
+        Command::Report(arguments) => report::report(&arguments, &global).await,
         Command::Verify(arguments) => verify::verify(&arguments, &global).await,
         Command::Metabase(arguments) => metabase::metabase(&arguments, global.output).await,
         Command::Schema(arguments) => schema::schema(&arguments, global.output),
@@ -277,7 +281,7 @@ fn keep_no_core() {
 /// Logs go to standard error; results go to standard output.
 fn start_logging(arguments: &Arguments) {
     let quiet = matches!(arguments.command, Command::Demo(_));
-    let otherwise = if quiet { "error" } else { "warn,rampkeeper=info" };
+    let otherwise = if quiet { "error" } else { "warn,usvg=error,rampkeeper=info" };
     let filter = EnvFilter::try_from_env("RAMPKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(otherwise));
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
     match arguments.global.log_format {

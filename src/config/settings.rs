@@ -28,7 +28,7 @@ pub struct SettingsFile {
     pub chat: Vec<ChatEntry>,
     /// An address that is pinged when a night begins and ends, and alarms when none does.
     pub heartbeat: Option<HeartbeatEntry>,
-    /// A folder that a page per night is written to.
+    /// A folder for the site: an index, a page per night, a page per experiment.
     pub reports: Option<PathBuf>,
     /// When `serve` runs the night.
     pub schedule: Option<ScheduleEntry>,

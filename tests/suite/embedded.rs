@@ -384,7 +384,7 @@ impl World {
 
     /// The page of a night.
     pub fn page(&self, day: Date) -> String {
-        fs::read_to_string(self.path(&format!("reports/{day}.html"))).expect("a page")
+        fs::read_to_string(self.path(&format!("reports/nights/{day}.html"))).expect("a page")
     }
 
     /// The nights' digests in the folder of mails, their folded lines made whole.

@@ -28,6 +28,7 @@ mod registry_real;
 mod restated;
 mod scenarios;
 mod simulation;
+mod site;
 mod stats_properties;
 mod support;
 mod support_smoke;
