@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::document::Document;
 use super::fault::Fault;
 use super::secret::SecretRef;
+use super::telling::{self, ChatEntry, HeartbeatEntry};
 
 /// The file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -22,7 +23,12 @@ pub struct SettingsFile {
     pub registry: RegistryEntry,
     /// Who reads the report, and how it gets there.
     pub mail: Option<MailEntry>,
-    /// A folder that a page per night is written to.
+    /// Chats that are told as well.
+    #[serde(default)]
+    pub chat: Vec<ChatEntry>,
+    /// An address that is pinged when a night begins and ends, and alarms when none does.
+    pub heartbeat: Option<HeartbeatEntry>,
+    /// A folder for the site: an index, a page per night, a page per experiment.
     pub reports: Option<PathBuf>,
     /// When `serve` runs the night.
     pub schedule: Option<ScheduleEntry>,
@@ -96,21 +102,22 @@ pub struct RegistryEntry {
     pub local: Option<LocalEntry>,
 }
 
-/// MLflow.
+/// MLflow. What is left out is taken from the environment, by the names that MLflow's own clients read.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MlflowEntry {
-    /// Its base address, such as `http://mlflow:5000`.
-    pub url: String,
+    /// Its base address, such as `http://mlflow:5000`; or `databricks`, `databricks-uc`, each with `://PROFILE` if need be.
+    /// MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI unless told.
+    pub url: Option<String>,
     /// The user for basic authentication.
     pub username: Option<String>,
     /// The password for basic authentication.
     pub password: Option<SecretRef>,
     /// A bearer token instead.
     pub token: Option<SecretRef>,
-    /// A PEM file with a certificate authority to trust beside the system's.
+    /// A PEM file with a certificate authority to trust beside the system's; MLFLOW_TRACKING_SERVER_CERT_PATH unless told.
     pub ca_file: Option<PathBuf>,
-    /// Seconds that one request may take; 30 unless told.
+    /// Seconds that one request may take; MLFLOW_HTTP_REQUEST_TIMEOUT or 30 unless told.
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
 }
@@ -308,14 +315,17 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     match (&file.registry.mlflow, &file.registry.local) {
         (Some(mlflow), None) => {
             let instead = "`username` and `password: { env: NAME }`";
-            match address(&mlflow.url, &["http", "https"], "http://… or https://…", instead) {
+            let url = mlflow.url.as_deref().unwrap_or_default();
+            let schemes = ["http", "https", "databricks", "databricks-uc"];
+            match address(url, &schemes, "http://…, https://…, databricks or databricks-uc", instead) {
+                _ if mlflow.url.is_none() || url == "databricks" || url == "databricks-uc" => {}
                 Err(message) => fault("/registry/mlflow/url", &message),
                 Ok(url) if !url.username().is_empty() => {
                     fault("/registry/mlflow/url", "a user does not go into the address; use `username` and `password`");
                 }
                 Ok(_) => {}
             }
-            if mlflow.ca_file.is_some() && mlflow.url.starts_with("http://") {
+            if mlflow.ca_file.is_some() && url.starts_with("http://") {
                 fault("/registry/mlflow/ca_file", "http has no certificate to check; write https://… as the `url`");
             }
             if mlflow.username.is_some() != mlflow.password.is_some() {
@@ -365,6 +375,8 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
             fault("/mail/smtp", "`username` and `password` belong together");
         }
     }
+    faults.extend(telling::check(document, &file.chat, file.heartbeat.as_ref()));
+    let mut fault = |at: &str, message: &str| faults.push(document.fault(at, message));
     if let Some(schedule) = &file.schedule
         && let Some(zone) = &schedule.timezone
         && zone.parse::<chrono_tz::Tz>().is_err()

@@ -105,6 +105,11 @@ pub fn program(arguments: &[&str]) -> Command {
     for variable in ["RAMPKEEPER_CONFIG", "RAMPKEEPER_LOG", "NO_COLOR", "CLICOLOR_FORCE", "HTTP_PROXY", "http_proxy"] {
         command.env_remove(variable);
     }
+    for (variable, _) in std::env::vars()
+        .filter(|(name, _)| ["MLFLOW_", "DATABRICKS_", "METABASE_"].iter().any(|of| name.starts_with(of)))
+    {
+        command.env_remove(variable);
+    }
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -379,7 +384,7 @@ impl World {
 
     /// The page of a night.
     pub fn page(&self, day: Date) -> String {
-        fs::read_to_string(self.path(&format!("reports/{day}.html"))).expect("a page")
+        fs::read_to_string(self.path(&format!("reports/nights/{day}.html"))).expect("a page")
     }
 
     /// The nights' digests in the folder of mails, their folded lines made whole.

@@ -469,6 +469,6 @@ impl World {
                 .await
                 .unwrap();
         assert_eq!(pending, 0);
-        assert!(Path::new(&self.path("reports")).read_dir().unwrap().count() > 3);
+        assert!(Path::new(&self.path("reports/nights")).read_dir().unwrap().count() > 3);
     }
 }

@@ -9,7 +9,7 @@ use rampkeeper::config;
 use rampkeeper::control::{ControlStore, NewAction};
 use rampkeeper::night::Night;
 use rampkeeper::notify::{SmtpMailer, SmtpSettings, Tls};
-use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, install_crypto_provider};
+use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, Service, install_crypto_provider};
 use rampkeeper::report::MailDraft;
 use rampkeeper::warehouse::LakeWarehouse;
 use serde_json::{Value, json};
@@ -194,6 +194,8 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
     let registry = MlflowRegistry::new(MlflowSettings {
         url: format!("http://127.0.0.1:{registry_port}").parse().unwrap(),
         auth: Auth::None,
+        service: Service::Mlflow,
+        workspace: None,
         timeout: quick,
         ca_file: None,
         retries: 2,
@@ -225,6 +227,7 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
         warehouse: &warehouse,
         registry: &registry,
         mailer: Some(&mailer),
+        chat: None,
         as_of: day(1),
         now,
         holder: "test".into(),
