@@ -389,7 +389,7 @@ fn pictures_have_their_place_their_words_and_their_numbers() {
 fn what_follows_is_an_answer_in_the_thread() {
     let action = mails(&night(vec![rolled_back("e")]), &readers()).remove(1);
     let at = "2026-04-01T02:00:00Z".parse().unwrap();
-    let news = FollowUp::Done { key: "k/1/set_tag".into(), what: "tag leftovers version 2".into() };
+    let news = FollowUp::Settled { done: vec!["tag leftovers version 2".into()], given_up: vec![], at };
     let mail = follow_up(&action, &news, at, &Stationery::built_in());
     assert_eq!(mail.subject, format!("Re: {}", action.subject));
     assert_eq!(mail.in_reply_to.as_deref(), Some(action.message_id.as_str()));
