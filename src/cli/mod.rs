@@ -6,12 +6,17 @@ mod analyze;
 mod check;
 mod connect;
 mod demo;
+mod enroll;
+mod experiments;
 mod explain;
 mod history;
 mod migrate;
 mod named;
 mod night;
 mod output;
+mod policy;
+mod prompts;
+mod qualify;
 mod remake;
 mod replay;
 mod schema;
@@ -20,6 +25,7 @@ mod shown;
 mod simulate;
 mod status;
 mod stop;
+mod sync;
 mod undo;
 mod verify;
 
@@ -131,6 +137,19 @@ enum Command {
     ///
     /// Example: rampkeeper rollback checkout_ranker_exp/ranker_v7 --by ana --reason complaints
     Rollback(acts::RollbackArguments),
+    /// Policies, and the model versions behind theirs.
+    #[command(subcommand, alias = "policies")]
+    Policy(policy::PolicyCommand),
+    /// Experiments, and the variants that they begin with.
+    #[command(subcommand, alias = "experiment")]
+    Experiments(experiments::ExperimentsCommand),
+    /// Prompts, and the files behind their versions.
+    #[command(subcommand, alias = "prompt")]
+    Prompts(prompts::PromptsCommand),
+    /// Hold a version's offline results against its baseline's, and mark it as a candidate if it passes.
+    Qualify(qualify::QualifyArguments),
+    /// Let a qualified version into its experiment, at 10 % at most; the others shrink in proportion.
+    Enroll(enroll::EnrollArguments),
     /// Run the night on the schedule of the configuration until stopped.
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
@@ -243,6 +262,11 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Hold(arguments) => acts::hold(&global, &arguments).await,
         Command::Resume(arguments) => acts::resume(&global, &arguments).await,
         Command::Rollback(arguments) => acts::rollback(&global, &arguments).await,
+        Command::Policy(command) => policy::policy(&global, &command).await,
+        Command::Experiments(command) => experiments::experiments(&global, &command).await,
+        Command::Prompts(command) => prompts::prompts(&global, &command).await,
+        Command::Qualify(arguments) => qualify::qualify(&global, &arguments).await,
+        Command::Enroll(arguments) => enroll::enroll(&global, &arguments).await,
         Command::Serve => serve::serve(&global).await,
         Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),

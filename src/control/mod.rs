@@ -4,6 +4,7 @@
 //! and every write checks the rows that it touched. It records what others decide and never decides itself.
 
 mod acts;
+mod catalogue;
 mod collected;
 mod error;
 mod incidents;
@@ -15,11 +16,13 @@ mod moves;
 mod overview;
 mod record;
 mod redraw;
+mod route;
 mod rows;
 mod rules;
 mod snapshot;
 mod statement;
 mod steps;
+mod sync;
 mod undo;
 
 use std::time::Duration;
@@ -29,6 +32,7 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, Connection, Executor};
 
+pub use catalogue::{Catalogue, ExperimentRow, Family, Kind, VariantRow, VersionRow};
 pub use collected::Progress;
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
@@ -39,10 +43,12 @@ pub use ledger::{StoredDecision, Wanted};
 pub use overview::{LeaseHolder, OpenAction, RunRecord, VariantShare};
 pub use record::{Link, NewAction, NewDecision, NightRecord, RecordedDecision};
 pub use redraw::Redrawing;
+pub use route::{Enrolment, KeptNote, NewEnrolment, NewQualification, Qualification, RouteNote, digest_of};
 pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 pub use steps::Change;
+pub use sync::TableChange;
 pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.

@@ -85,6 +85,12 @@ pub enum NightError {
         /// Some that begin like that.
         found: Vec<Uuid>,
     },
+    /// Something that was asked for by hand is not done, for these reasons.
+    #[error("refused; nothing was changed{}", why.iter().map(|why| format!("\n  {why}")).collect::<String>())]
+    Refused {
+        /// All that speaks against it.
+        why: Vec<String>,
+    },
     /// The report's page could not be written.
     #[error("could not write the report {path}")]
     Page {
@@ -110,6 +116,7 @@ impl NightError {
             | NightError::Stopped
             | NightError::NoDecision { .. }
             | NightError::ManyDecisions { .. }
+            | NightError::Refused { .. }
             | NightError::Page { .. } => true,
         }
     }

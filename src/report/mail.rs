@@ -52,7 +52,7 @@ pub fn digest_mail(report: &NightReport, readers: &Readers) -> MailDraft {
         for candidate in &experiment.candidates {
             told.update(format!("{} {:?} {}\n", candidate.name, candidate.decision_id, candidate.revision));
         }
-        for line in &experiment.by_hand {
+        for line in experiment.by_hand.iter().chain(&experiment.route) {
             told.update(format!("{line}\n"));
         }
     }

@@ -97,6 +97,7 @@ fn rolled_back(name: &str) -> ExperimentReport {
         steps: vec!["tag leftovers version 2 stage=archived".into()],
         outside_change: false,
         by_hand: vec![],
+        route: vec![],
     }
 }
 
