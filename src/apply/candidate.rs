@@ -50,15 +50,13 @@ impl StepRun<'_> {
                         what: format!("tag {STAGE} of {version}"),
                         expected: CANDIDATE.to_owned(),
                         found: found.clone(),
-                        advice: "it was set and reads otherwise, so something else writes it at the same time; the next \
+                        advice:
+                            "it was set and reads otherwise, so something else writes it at the same time; the next \
                                  run tries again"
-                            .to_owned(),
+                                .to_owned(),
                     };
-                    let subject = Subject::Tag {
-                        version: version.clone(),
-                        key: STAGE.to_owned(),
-                        wanted: CANDIDATE.to_owned(),
-                    };
+                    let subject =
+                        Subject::Tag { version: version.clone(), key: STAGE.to_owned(), wanted: CANDIDATE.to_owned() };
                     self.applier.note(self.decision, Some(self.key), words, Some(&subject)).await?;
                     return Ok(End::Again(format!("tag {STAGE} of {version} is {found} right after it was set")));
                 }

@@ -40,9 +40,7 @@ use crate::notify::{Mail, Mailer};
 use crate::registry::Registry;
 use crate::report::MailDraft;
 
-pub use deed::{
-    action_of_candidate, action_of_mail, actions_of, actions_of_enrolment, experiment_of, sentence_of,
-};
+pub use deed::{action_of_candidate, action_of_mail, actions_of, actions_of_enrolment, experiment_of, sentence_of};
 pub use error::chain;
 
 use deed::{Adapter, Deed, MAIL, StepPayload};

@@ -118,9 +118,7 @@ async fn add(global: &Global, arguments: &AddArguments) -> anyhow::Result<Exit> 
     let model = ModelVersion { model: arguments.model.clone(), version: arguments.version.clone() };
     let listed = filed.file.policies.iter().filter(|policy| policy.name == arguments.policy);
     let in_file: Vec<&PolicyVersionEntry> = listed.flat_map(|policy| &policy.versions).collect();
-    let same = |v: &&&PolicyVersionEntry| {
-        v.mlflow_model_name == model.model && v.mlflow_model_version == model.version
-    };
+    let same = |v: &&&PolicyVersionEntry| v.mlflow_model_name == model.model && v.mlflow_model_version == model.version;
     if let Some(before) = in_file.iter().find(same) {
         bail!("{model} is version {} of {} already ({})", before.version, arguments.policy, path.display());
     }
@@ -133,7 +131,11 @@ async fn add(global: &Global, arguments: &AddArguments) -> anyhow::Result<Exit> 
         mlflow_model_name: model.model.clone(),
         mlflow_model_version: model.version.clone(),
         status: VersionStatus::Active,
-        config_defaults: in_file.iter().max_by_key(|v| v.version).map(|v| v.config_defaults.clone()).unwrap_or_default(),
+        config_defaults: in_file
+            .iter()
+            .max_by_key(|v| v.version)
+            .map(|v| v.config_defaults.clone())
+            .unwrap_or_default(),
     };
     let appended = append_version(&filed, &arguments.policy, &entry).map_err(|why| anyhow!(why))?;
     // The whole file as it would be, so that whatever else is wrong is told before anything is written.

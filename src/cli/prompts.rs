@@ -37,7 +37,8 @@ pub(super) async fn prompts(global: &Global, command: &PromptsCommand) -> anyhow
             let template = folder.join(&version.file_path);
             // What is not available any more may be gone.
             if version.status != VersionStatus::Archived && !template.is_file() {
-                let message = format!("there is no file {}; a relative path starts at this file's folder", template.display());
+                let message =
+                    format!("there is no file {}; a relative path starts at this file's folder", template.display());
                 comparison.faults.push(filed.fault(&format!("/prompts/{i}/versions/{j}/file_path"), message));
             }
         }

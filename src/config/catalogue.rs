@@ -76,11 +76,7 @@ impl<T: Checked> Filed<T> {
 }
 
 /// Faults for names that come twice. `names` come with the pointer of their entry and the key that holds the name.
-fn each_once<'a>(
-    what: &str,
-    names: impl Iterator<Item = (String, &'a str)>,
-    fault: &mut dyn FnMut(&str, String),
-) {
+fn each_once<'a>(what: &str, names: impl Iterator<Item = (String, &'a str)>, fault: &mut dyn FnMut(&str, String)) {
     let mut seen = std::collections::BTreeSet::new();
     for (at, name) in names {
         if !seen.insert(name) {
@@ -93,11 +89,7 @@ fn each_once<'a>(
 }
 
 /// Faults for versions that come twice, or are none.
-fn each_version_once(
-    of: &str,
-    versions: impl Iterator<Item = (String, u32)>,
-    fault: &mut dyn FnMut(&str, String),
-) {
+fn each_version_once(of: &str, versions: impl Iterator<Item = (String, u32)>, fault: &mut dyn FnMut(&str, String)) {
     let mut seen = std::collections::BTreeSet::new();
     for (at, version) in versions {
         if version == 0 {

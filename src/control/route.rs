@@ -339,8 +339,10 @@ impl ControlStore {
             Kind::Policy => &statement::POLICY_VERSION_STATUS,
             Kind::Prompt => &statement::PROMPT_VERSION_STATUS,
         };
-        let row = sqlx::query(read.sql(self.dialect)).bind(version.to_string()).fetch_optional(&mut **transaction).await;
-        let status: Option<String> = row.map_err(doing())?.map(|row| row.try_get("value")).transpose().map_err(doing())?;
+        let row =
+            sqlx::query(read.sql(self.dialect)).bind(version.to_string()).fetch_optional(&mut **transaction).await;
+        let status: Option<String> =
+            row.map_err(doing())?.map(|row| row.try_get("value")).transpose().map_err(doing())?;
         match status.as_deref() {
             Some("active" | "deprecated") => Ok(()),
             _ => Err(ControlError::Conflict { what }),

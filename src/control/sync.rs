@@ -197,7 +197,10 @@ impl ControlStore {
             }
             TableChange::Describe { kind, id, description } => {
                 let statement = by(*kind, &statement::DESCRIBE_POLICY, &statement::DESCRIBE_PROMPT);
-                (sql(statement).bind(id.to_string()).bind(description.clone()), format!("describe {} {id}", kind.as_str()))
+                (
+                    sql(statement).bind(id.to_string()).bind(description.clone()),
+                    format!("describe {} {id}", kind.as_str()),
+                )
             }
             TableChange::NewVersion { kind, id, family, version, points_at, defaults, status } => {
                 let statement = by(*kind, &statement::INSERT_POLICY_VERSION, &statement::INSERT_PROMPT_VERSION);
@@ -290,11 +293,7 @@ fn by(kind: Kind, policy: &'static Statement, prompt: &'static Statement) -> &'s
 }
 
 /// Binds what a version points at, in the order of the columns.
-fn pointing(
-    mut query: Statements,
-    kind: Kind,
-    points_at: &BTreeMap<&'static str, Option<String>>,
-) -> Statements {
+fn pointing(mut query: Statements, kind: Kind, points_at: &BTreeMap<&'static str, Option<String>>) -> Statements {
     for column in kind.columns() {
         query = query.bind(points_at.get(column).cloned().flatten());
     }

@@ -291,7 +291,8 @@ pub fn judge_offline(version: Uuid, results: &[OfflineResult], criteria: &Criter
 
 /// The scores that the criteria ask for, or those that are missing.
 fn complete(result: &OfflineResult, criteria: &Criteria) -> Result<BTreeMap<ScoreName, Score>, Vec<ScoreName>> {
-    let missing: Vec<ScoreName> = criteria.0.keys().copied().filter(|name| result.scores.get(*name).is_none()).collect();
+    let missing: Vec<ScoreName> =
+        criteria.0.keys().copied().filter(|name| result.scores.get(*name).is_none()).collect();
     if !missing.is_empty() {
         return Err(missing);
     }

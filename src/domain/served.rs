@@ -36,9 +36,11 @@ pub fn config_of(control: &Value, newcomer: &Newcomer) -> Result<Value, String> 
         Some(strategy) => strategy,
         None if map.contains_key("policy_version_id") => "mlflow_model",
         None => {
-            return Err("control's config names no version (it is a flag, or none of the three forms), so there is none \
+            return Err(
+                "control's config names no version (it is a flag, or none of the three forms), so there is none \
                         to compare with"
-                .to_owned());
+                    .to_owned(),
+            );
         }
     };
     let mut config = unified(map, strategy);
@@ -142,7 +144,10 @@ mod tests {
         let model = VariantConfig::parse(&config_of(&control, &policy()).unwrap()).unwrap();
         assert_eq!(model, VariantConfig::Hybrid { policy_version_id: NEW, prompt_version_id: PROMPT });
         let made = config_of(&control, &prompt()).unwrap();
-        assert_eq!(made["prompt_config"], json!({"prompt_version_id": NEW, "model_provider": "openai", "model_name": "m"}));
+        assert_eq!(
+            made["prompt_config"],
+            json!({"prompt_version_id": NEW, "model_provider": "openai", "model_name": "m"})
+        );
         let words = VariantConfig::parse(&made).unwrap();
         assert_eq!(words, VariantConfig::Hybrid { policy_version_id: OLD, prompt_version_id: NEW });
     }
@@ -150,7 +155,9 @@ mod tests {
     #[test]
     fn what_cannot_be_compared_is_refused() {
         let model = json!({"execution_strategy": "mlflow_model", "mlflow_model": {"policy_version_id": OLD}});
-        assert!(config_of(&model, &prompt()).unwrap_err().contains("no prompt version that a prompt version could replace"));
+        assert!(
+            config_of(&model, &prompt()).unwrap_err().contains("no prompt version that a prompt version could replace")
+        );
         let words = json!({"execution_strategy": "prompt_template", "prompt_config": {"prompt_version_id": OLD}});
         assert!(config_of(&words, &policy()).unwrap_err().contains("execution_strategy is prompt_template"));
         assert!(config_of(&json!({"feature_enabled": true}), &policy()).unwrap_err().contains("it is a flag"));

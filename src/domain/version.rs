@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn a_status_goes_one_way() {
-        assert!(VersionStatus::Active < VersionStatus::Deprecated && VersionStatus::Deprecated < VersionStatus::Archived);
+        assert!(
+            VersionStatus::Active < VersionStatus::Deprecated && VersionStatus::Deprecated < VersionStatus::Archived
+        );
         assert_eq!("deprecated".parse(), Ok(VersionStatus::Deprecated));
         assert!("gone".parse::<VersionStatus>().unwrap_err().contains("is not one of active"));
     }

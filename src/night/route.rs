@@ -12,9 +12,7 @@ use super::error::NightError;
 use super::under_lease::under_lease;
 use super::{Mode, Night};
 use crate::apply::{Applier, action_of_candidate, actions_of_enrolment, chain, patiently};
-use crate::control::{
-    Catalogue, ExperimentRecord, Kind, NewEnrolment, NewQualification, RouteNote, digest_of,
-};
+use crate::control::{Catalogue, ExperimentRecord, Kind, NewEnrolment, NewQualification, RouteNote, digest_of};
 use crate::domain::{
     Act, ActKind, ExperimentId, ExperimentStatus, Finding, Mode as PolicyMode, ModelVersion, Share, Unjudged, Verdict,
     VersionName,
@@ -148,7 +146,8 @@ impl Night<'_> {
         Ok(judged
             .map(|qualified| {
                 let digest = digest_of(&qualified.judgement);
-                let before = known.iter().any(|k| k.policy_version == qualified.candidate.id && k.inputs_digest == digest);
+                let before =
+                    known.iter().any(|k| k.policy_version == qualified.candidate.id && k.inputs_digest == digest);
                 (qualified, !before)
             })
             .collect())

@@ -39,7 +39,8 @@ pub fn drift(
             let at = format!("{}/mlflow_model_version", version.at);
             match registered.versions.get(&model) {
                 Some(None) if status == VersionStatus::Archived => {
-                    let detail = format!("{} does not have {model} any more; {name} is archived, so be it", registered.registry);
+                    let detail =
+                        format!("{} does not have {model} any more; {name} is archived, so be it", registered.registry);
                     comparison.drift.push(Drift::new(name.to_string(), detail));
                 }
                 Some(None) => {
@@ -87,7 +88,10 @@ pub fn drift(
                 contradiction("its stage in the registry is candidate", "set the stage to archived");
             }
             Some("archived") if lively => {
-                contradiction("its stage in the registry is archived", "archive it in the file, too, or look why it is");
+                contradiction(
+                    "its stage in the registry is archived",
+                    "archive it in the file, too, or look why it is",
+                );
             }
             _ => {}
         }
@@ -101,7 +105,9 @@ pub fn drift(
     let models: BTreeSet<&str> = named.keys().map(|version| version.model.as_str()).collect();
     for ((model, alias), version) in &registered.aliases {
         if models.contains(model.as_str()) && !named.contains_key(version) {
-            let detail = format!("it bears the alias {alias}, and no policy has it; add a version to the file, or move the alias");
+            let detail = format!(
+                "it bears the alias {alias}, and no policy has it; add a version to the file, or move the alias"
+            );
             comparison.drift.push(Drift::new(version.to_string(), detail));
         }
     }

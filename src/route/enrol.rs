@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::config::{MOST_AT_FIRST, Policies};
 use crate::control::{Catalogue, ExperimentRecord, ExperimentRow, Kind, NewEpoch, VersionRow, observe_epochs};
 use crate::domain::{
-    Epoch, ExperimentStatus, Freeze, Judgement, ModelVersion, Newcomer, RolloutState, RolloutStatus, Share, VariantConfig,
-    VariantId, VersionName, VersionStatus, Wish, config_of, judge_offline, make_room,
+    Epoch, ExperimentStatus, Freeze, Judgement, ModelVersion, Newcomer, RolloutState, RolloutStatus, Share,
+    VariantConfig, VariantId, VersionName, VersionStatus, Wish, config_of, judge_offline, make_room,
 };
 use crate::plan::{Step, is_retired};
 
@@ -85,10 +85,16 @@ pub struct Enrolling {
 
 /// Versions of a policy that the night may let in, the newest first: active, newer than control's, and never in the
 /// experiment before.
-pub fn newest_untried(catalogue: &Catalogue, experiment: &ExperimentRow, policy: &str, control: &str) -> Vec<VersionName> {
+pub fn newest_untried(
+    catalogue: &Catalogue,
+    experiment: &ExperimentRow,
+    policy: &str,
+    control: &str,
+) -> Vec<VersionName> {
     let Some(family) = catalogue.policies.iter().find(|family| family.name == policy) else { return Vec::new() };
     let served = experiment.variants.iter().find(|variant| variant.name == control);
-    let served = served.and_then(|v| VariantConfig::parse(&v.config).ok()).and_then(|config| config.policy_version_id());
+    let served =
+        served.and_then(|v| VariantConfig::parse(&v.config).ok()).and_then(|config| config.policy_version_id());
     let served = served.and_then(|id| catalogue.version(Kind::Policy, id));
     // Where control serves another policy, or none, nothing says which versions are newer.
     let Some((served, _)) = served.filter(|(_, row)| row.family == family.id) else { return Vec::new() };
@@ -113,7 +119,8 @@ fn was_in(catalogue: &Catalogue, experiment: &ExperimentRow, kind: Kind, id: Uui
     };
     let variant = experiment.variants.iter().find(|variant| serves(&variant.config) == Some(id));
     let as_variant = variant.map(|variant| format!("as variant {}", variant.name));
-    as_variant.or_else(|| catalogue.enrolled.contains(&(experiment.id, id)).then(|| "as a variant that was deleted".into()))
+    as_variant
+        .or_else(|| catalogue.enrolled.contains(&(experiment.id, id)).then(|| "as a variant that was deleted".into()))
 }
 
 /// Everything that a plan is made from.
@@ -152,8 +159,10 @@ pub fn plan_enrolment(
     let (Some(record), Some(shrunk), Some(config), true) = (record, shrunk, config, refused.is_empty()) else {
         return Err(refused);
     };
-    let variant = VariantId(Uuid::new_v5(&row.id.0, format!("enrolled {} {}", asked.kind.as_str(), version.id).as_bytes()));
-    let split: Vec<(VariantId, Share)> = shrunk.iter().map(|(id, _, _, to)| (*id, *to)).chain([(variant, share)]).collect();
+    let variant =
+        VariantId(Uuid::new_v5(&row.id.0, format!("enrolled {} {}", asked.kind.as_str(), version.id).as_bytes()));
+    let split: Vec<(VariantId, Share)> =
+        shrunk.iter().map(|(id, _, _, to)| (*id, *to)).chain([(variant, share)]).collect();
     Ok(Enrolling {
         variant,
         name,
@@ -185,7 +194,8 @@ impl<'a> Case<'a> {
         match row {
             None => {
                 let names: Vec<&str> = experiments.iter().map(|row| row.name.as_str()).collect();
-                let there = if names.is_empty() { "there is none".into() } else { format!("there are: {}", names.join(", ")) };
+                let there =
+                    if names.is_empty() { "there is none".into() } else { format!("there are: {}", names.join(", ")) };
                 self.firm("experiment", format!("there is no experiment {name:?}; {there}"));
             }
             Some(row) if row.status != ExperimentStatus::Active => {
@@ -202,7 +212,10 @@ impl<'a> Case<'a> {
         let row = self.catalogue.named(kind, name);
         if row.is_none() {
             let file = if kind == Kind::Policy { "policy sync" } else { "prompts sync" };
-            self.firm("version", format!("{} {name} is not in the tables; `rampkeeper {file}` adds versions", kind.as_str()));
+            self.firm(
+                "version",
+                format!("{} {name} is not in the tables; `rampkeeper {file}` adds versions", kind.as_str()),
+            );
         }
         row
     }
@@ -210,7 +223,10 @@ impl<'a> Case<'a> {
     /// What forbids it now: a freeze, a hold, the kill switch, an end that has passed.
     fn times(&mut self, row: &ExperimentRow, record: Option<&ExperimentRecord>) {
         if self.policies.kill_switch {
-            self.firm("kill_switch", "the kill switch is on (`kill_switch` in the promotion file), and nothing is changed");
+            self.firm(
+                "kill_switch",
+                "the kill switch is on (`kill_switch` in the promotion file), and nothing is changed",
+            );
         }
         if let Some(frozen) = Freeze::first_at(&self.policies.of(&row.name).freezes, self.now) {
             let until = frozen.until.map_or_else(String::new, |until| format!(" until {until}"));
@@ -232,7 +248,10 @@ impl<'a> Case<'a> {
         if let Some(hold) = Wish::of(&record.acts, &newcomer, today).hold {
             let until = hold.until.map_or_else(String::new, |until| format!(" until {until}"));
             let (by, reason) = (hold.said.by, hold.said.reason);
-            self.firm("held", format!("{} is held by {by}{until} ({reason}); `rampkeeper resume` lifts that", row.name));
+            self.firm(
+                "held",
+                format!("{} is held by {by}{until} ({reason}); `rampkeeper resume` lifts that", row.name),
+            );
         }
         for fault in &record.faults {
             self.firm("unreadable", format!("{} cannot be read as a whole: {fault}", row.name));
@@ -287,7 +306,9 @@ impl<'a> Case<'a> {
         let name = self.asked.version.clone();
         if self.asked.kind == Kind::Prompt {
             if self.asked.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
-                let message = format!("prompt {name} has no offline results that could speak for it; say why it may go in: --reason");
+                let message = format!(
+                    "prompt {name} has no offline results that could speak for it; say why it may go in: --reason"
+                );
                 self.firm("reason", message);
             }
             return None;
@@ -387,9 +408,8 @@ impl<'a> Case<'a> {
 fn epochs(record: &ExperimentRecord, split: Vec<(VariantId, Share)>, now: Timestamp) -> Vec<(NewEpoch, &'static str)> {
     let unnoted = observe_epochs(record, now);
     let last = unnoted.as_ref().map(|new| &new.epoch).or_else(|| record.epochs.last());
-    let (number, started_at) = last.map_or((0, now), |last| {
-        (last.number + 1, now.max(last.started_at + SignedDuration::from_micros(1)))
-    });
+    let (number, started_at) =
+        last.map_or((0, now), |last| (last.number + 1, now.max(last.started_at + SignedDuration::from_micros(1))));
     let epoch = Epoch {
         number,
         started_at,

@@ -70,7 +70,9 @@ impl Case<'_> {
     fn compare(&self, comparison: &mut Comparison) {
         let (name, wanted) = (&self.wanted.name, ExperimentStatus::from(self.wanted.status));
         if self.wanted.end_at.is_none() {
-            comparison.warnings.push(format!("{name} has no end_at; an experiment without an end is never looked at again"));
+            comparison
+                .warnings
+                .push(format!("{name} has no end_at; an experiment without an end is never looked at again"));
         }
         match self.row {
             None => self.create(comparison, wanted),
@@ -125,7 +127,8 @@ impl Case<'_> {
         }
         comparison.plan("check", format!("experiment {name}"), "allocations sum to 1", self.sums_to_one(id));
         if !self.wanted.variants.iter().any(|variant| variant.name == self.control) {
-            let warning = format!("{name} has no variant named {:?}, so nothing could be compared with it", self.control);
+            let warning =
+                format!("{name} has no variant named {:?}, so nothing could be compared with it", self.control);
             comparison.warnings.push(warning);
         }
     }
@@ -186,13 +189,7 @@ impl Case<'_> {
         }
     }
 
-    fn change_variants(
-        &self,
-        comparison: &mut Comparison,
-        row: &ExperimentRow,
-        draft: bool,
-        wanted: ExperimentStatus,
-    ) {
+    fn change_variants(&self, comparison: &mut Comparison, row: &ExperimentRow, draft: bool, wanted: ExperimentStatus) {
         let ramped = self.record.is_some_and(|record| !record.rollouts.is_empty());
         let (begins, name) = (draft && wanted != ExperimentStatus::Draft, &row.name);
         let mut split: Vec<(VariantId, Share)> = Vec::new();
@@ -391,10 +388,14 @@ impl Case<'_> {
             let criteria: &Criteria = &self.around.policies.criteria;
             if let Some(not_passed) = served.not_passed(self.around.catalogue, criteria) {
                 if running {
-                    let message = format!("{not_passed}; only what passed offline evaluation gets units (`rampkeeper qualify`)");
+                    let message =
+                        format!("{not_passed}; only what passed offline evaluation gets units (`rampkeeper qualify`)");
                     comparison.faults.push((self.fault)(&format!("{at}/config"), message));
                 } else {
-                    comparison.warnings.push(format!("{what}: {not_passed}; it must have passed before {} is active", self.wanted.name));
+                    comparison.warnings.push(format!(
+                        "{what}: {not_passed}; it must have passed before {} is active",
+                        self.wanted.name
+                    ));
                 }
             }
         }

@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use crate::control::{Catalogue, Kind};
-use crate::domain::{
-    Criteria, Judgement, ModelVersion, OfflineStatus, VersionName, VersionStatus, judge_offline,
-};
+use crate::domain::{Criteria, Judgement, ModelVersion, OfflineStatus, VersionName, VersionStatus, judge_offline};
 
 /// A version at the gate.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,15 +45,22 @@ pub fn versions_to_judge(catalogue: &Catalogue, asked: Option<&str>) -> Result<V
     };
     let usable = catalogue.policy_versions.iter().filter(|row| row.status != VersionStatus::Archived);
     let Some(asked) = asked else {
-        return Ok(usable.filter(|row| is_at_the_gate(catalogue, row.id)).filter_map(|row| candidate(row.id)).collect());
+        return Ok(usable
+            .filter(|row| is_at_the_gate(catalogue, row.id))
+            .filter_map(|row| candidate(row.id))
+            .collect());
     };
     if let Some(policy) = catalogue.policies.iter().find(|policy| policy.name == asked) {
         return Ok(usable.filter(|row| row.family == policy.id).filter_map(|row| candidate(row.id)).collect());
     }
     let names = || catalogue.policies.iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>().join(", ");
-    let name: VersionName = asked.parse().map_err(|_| format!("there is no policy {asked:?}; there are: {}", names()))?;
+    let name: VersionName =
+        asked.parse().map_err(|_| format!("there is no policy {asked:?}; there are: {}", names()))?;
     let Some(row) = catalogue.named(Kind::Policy, &name) else {
-        return Err(format!("{name} is not in the tables (policies there: {}); `rampkeeper policy sync` adds versions", names()));
+        return Err(format!(
+            "{name} is not in the tables (policies there: {}); `rampkeeper policy sync` adds versions",
+            names()
+        ));
     };
     if row.status == VersionStatus::Archived {
         return Err(format!("{name} is archived and not available; a further try is a new version"));

@@ -53,17 +53,21 @@ pub fn policies_of(file: &PoliciesFile) -> Vec<WantedFamily> {
         at: format!("/policies/{i}"),
         name: policy.name.clone(),
         description: policy.description.clone(),
-        versions: policy.versions.iter().enumerate().map(|(j, version)| WantedVersion {
-            at: format!("/policies/{i}/versions/{j}"),
-            version: version.version,
-            points_at: BTreeMap::from([
-                ("mlflow_model_name", Some(version.mlflow_model_name.clone())),
-                ("mlflow_model_version", Some(version.mlflow_model_version.clone())),
-            ]),
-            defaults: json!(version.config_defaults),
-            status: version.status,
-        })
-        .collect(),
+        versions: policy
+            .versions
+            .iter()
+            .enumerate()
+            .map(|(j, version)| WantedVersion {
+                at: format!("/policies/{i}/versions/{j}"),
+                version: version.version,
+                points_at: BTreeMap::from([
+                    ("mlflow_model_name", Some(version.mlflow_model_name.clone())),
+                    ("mlflow_model_version", Some(version.mlflow_model_version.clone())),
+                ]),
+                defaults: json!(version.config_defaults),
+                status: version.status,
+            })
+            .collect(),
     });
     policies.collect()
 }
@@ -74,18 +78,22 @@ pub fn prompts_of(file: &PromptsFile) -> Vec<WantedFamily> {
         at: format!("/prompts/{i}"),
         name: prompt.name.clone(),
         description: prompt.description.clone(),
-        versions: prompt.versions.iter().enumerate().map(|(j, version)| WantedVersion {
-            at: format!("/prompts/{i}/versions/{j}"),
-            version: version.version,
-            points_at: BTreeMap::from([
-                ("file_path", Some(version.file_path.clone())),
-                ("model_provider", version.model_provider.clone()),
-                ("model_name", version.model_name.clone()),
-            ]),
-            defaults: json!(version.config_defaults),
-            status: version.status,
-        })
-        .collect(),
+        versions: prompt
+            .versions
+            .iter()
+            .enumerate()
+            .map(|(j, version)| WantedVersion {
+                at: format!("/prompts/{i}/versions/{j}"),
+                version: version.version,
+                points_at: BTreeMap::from([
+                    ("file_path", Some(version.file_path.clone())),
+                    ("model_provider", version.model_provider.clone()),
+                    ("model_name", version.model_name.clone()),
+                ]),
+                defaults: json!(version.config_defaults),
+                status: version.status,
+            })
+            .collect(),
     });
     prompts.collect()
 }
@@ -204,7 +212,8 @@ fn change(
     let at = format!("{}/status", wanted.at);
     if to < from {
         if catalogue.settled.contains(&row.id) {
-            let detail = format!("a night has set its status to {from}, and the file says {to}; write {from} in the file");
+            let detail =
+                format!("a night has set its status to {from}, and the file says {to}; write {from} in the file");
             comparison.drift.push(Drift::new(name.to_string(), detail));
         } else {
             let message = format!(

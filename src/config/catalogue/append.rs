@@ -86,7 +86,11 @@ pub fn append_version(
     text.push_str(&added);
     text.extend(all[end.min(all.len())..].iter().copied());
     let appended = Appended { lines: added, text };
-    if is_that_file_and_no_other(&filed.path, filed, policy, version, &appended.text) { Ok(appended) } else { Err(by_hand()) }
+    if is_that_file_and_no_other(&filed.path, filed, policy, version, &appended.text) {
+        Ok(appended)
+    } else {
+        Err(by_hand())
+    }
 }
 
 /// Whether the new text says what the old one said, with the version at the end of its policy.
@@ -97,7 +101,8 @@ fn is_that_file_and_no_other(
     version: &PolicyVersionEntry,
     text: &str,
 ) -> bool {
-    let Ok(after) = Document::parse(path, text).map_err(|_| ()).and_then(|d| d.decode::<PoliciesFile>().map_err(|_| ()))
+    let Ok(after) =
+        Document::parse(path, text).map_err(|_| ()).and_then(|d| d.decode::<PoliciesFile>().map_err(|_| ()))
     else {
         return false;
     };

@@ -64,14 +64,19 @@ fn a_new_policy_comes_behind_the_last() {
     let filed = load::<PoliciesFile>(POLICIES.trim_end()).unwrap();
     let appended = append_version(&filed, "third", &version(1)).unwrap();
     assert!(appended.text.starts_with(POLICIES.trim_end()), "{}", appended.text);
-    assert!(appended.lines.starts_with("  - name: \"third\"\n    versions:\n      - version: 1\n"), "{}", appended.lines);
+    assert!(
+        appended.lines.starts_with("  - name: \"third\"\n    versions:\n      - version: 1\n"),
+        "{}",
+        appended.lines
+    );
 }
 
 #[test]
 fn where_no_line_can_be_added_the_lines_are_shown() {
     // No version to come behind, and a list in one line.
     for policy in ["other", "flow"] {
-        let flow = "  - { name: flow, versions: [{ version: 1, mlflow_model_name: m, mlflow_model_version: \"1\" }] }\n";
+        let flow =
+            "  - { name: flow, versions: [{ version: 1, mlflow_model_name: m, mlflow_model_version: \"1\" }] }\n";
         let filed = load::<PoliciesFile>(&format!("{POLICIES}{flow}")).unwrap();
         let refused = append_version(&filed, policy, &version(3)).unwrap_err();
         assert!(refused.contains("add these by hand:\n- version: 3\n"), "{refused}");
@@ -87,7 +92,9 @@ fn what_comes_twice_and_what_is_none_is_told_with_its_line_all_at_once() {
     assert!(told.contains("3 faults; nothing was touched"), "{told}");
     assert!(told.contains("/file.yml:5:") && told.contains("version 1 of a stands there twice"), "{told}");
     assert!(told.contains("this names nothing") && told.contains("/file.yml:6:"), "{told}");
-    let told = faults::<PoliciesFile>("policies:\n  - name: a\n    versions: [{ version: 1, mlflow_model_name: m, mlflow_model_version: 5 }]\n");
+    let told = faults::<PoliciesFile>(
+        "policies:\n  - name: a\n    versions: [{ version: 1, mlflow_model_name: m, mlflow_model_version: 5 }]\n",
+    );
     assert!(told.contains("this must be text, but it is a whole number"), "{told}");
     let told = faults::<PromptsFile>("prompts: [{ name: p, versions: [{ version: 0, file_path: x }] }]\n");
     assert!(told.contains("versions count from 1"), "{told}");

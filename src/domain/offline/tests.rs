@@ -56,7 +56,10 @@ fn all_of_the_criteria_must_be_met() {
         ["1", "0.8", "0.7", "0.569999", "0.5"],
         "diversity 0.569999 misses 0.57, which is 95 % of the baseline's 0.6 by 0.000001",
     );
-    missed(["1", "0.8", "0.7", "0.6", "0.4"], "leftovers 0.4 misses 0.475, which is 95 % of the baseline's 0.5 by 0.075");
+    missed(
+        ["1", "0.8", "0.7", "0.6", "0.4"],
+        "leftovers 0.4 misses 0.475, which is 95 % of the baseline's 0.5 by 0.075",
+    );
     // Those that are met are not told of a fail.
     assert_eq!(judged(["1", "0.79", "0.7", "0.6", "0.4"]).to_string().matches("misses").count(), 2);
 }
@@ -77,7 +80,10 @@ fn whatever_is_not_there_is_no_pass() {
     };
     let told = [
         (words(&[base.clone()]), "no pass: it has no offline result"),
-        (with(&|r| r.status = OfflineStatus::Running), "no pass: its offline evaluation on dataset 2026-03 is still running"),
+        (
+            with(&|r| r.status = OfflineStatus::Running),
+            "no pass: its offline evaluation on dataset 2026-03 is still running",
+        ),
         (
             with(&|r| (r.status, r.error) = (OfflineStatus::Failed, Some("out of memory".into()))),
             "no pass: its offline evaluation on dataset 2026-03 failed (out of memory)",
@@ -85,11 +91,20 @@ fn whatever_is_not_there_is_no_pass() {
         (with(&|r| r.scores.diversity = None), "no pass: its offline result lacks diversity_score"),
         (with(&|r| r.baseline = None), "no pass: its offline result names no baseline"),
         (with(&|r| r.baseline = Some(NEW)), "no pass: its offline result names itself"),
-        (with(&|r| r.scores.constraint_respect = Some(score("1.2"))), "constraint_respect_score is 1.2, which cannot be"),
+        (
+            with(&|r| r.scores.constraint_respect = Some(score("1.2"))),
+            "constraint_respect_score is 1.2, which cannot be",
+        ),
         (with(&|r| r.dataset = "2026-04".into()), "evaluated on dataset 2026-04, and its baseline on 2026-03"),
         (words(&[new.clone()]), "no pass: its baseline has no offline result; evaluate that on dataset 2026-03"),
-        (against(&|r| r.status = OfflineStatus::Running), "no pass: its baseline's evaluation on dataset 2026-03 is still"),
-        (against(&|r| r.status = OfflineStatus::Failed), "no pass: its baseline's evaluation on dataset 2026-03 failed"),
+        (
+            against(&|r| r.status = OfflineStatus::Running),
+            "no pass: its baseline's evaluation on dataset 2026-03 is still",
+        ),
+        (
+            against(&|r| r.status = OfflineStatus::Failed),
+            "no pass: its baseline's evaluation on dataset 2026-03 failed",
+        ),
         (against(&|r| r.scores.leftovers = None), "no pass: its baseline's offline result lacks leftovers_score"),
     ];
     for (said, expected) in told {

@@ -9,7 +9,9 @@ impl fmt::Display for Finding {
         let Finding { score, candidate, baseline, needed, of_baseline, met } = self;
         let whence = match of_baseline {
             Some(part) if part.as_f64() == 1.0 => format!("the baseline's {baseline}"),
-            Some(part) => format!("{needed}, which is {} % of the baseline's {baseline}", trimmed(part.as_f64() * 100.0)),
+            Some(part) => {
+                format!("{needed}, which is {} % of the baseline's {baseline}", trimmed(part.as_f64() * 100.0))
+            }
             None => needed.to_string(),
         };
         match met {
