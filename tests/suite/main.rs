@@ -22,6 +22,7 @@ mod redraw;
 mod reference;
 mod registry_real;
 mod restated;
+mod route;
 mod scenarios;
 mod simulation;
 mod stats_properties;

@@ -77,6 +77,10 @@ fn row(entry: &Entry, several: bool) -> Vec<Cell> {
             what.extend(candidate.as_ref().map(|name| plain(name)));
             let until = match act {
                 ActKind::Hold { until: Some(until), .. } => format!(" until {until}"),
+                ActKind::Enroll { version, share, forced } => {
+                    let forced = if *forced { ", forced" } else { "" };
+                    format!(" ({} with {share}{forced})", plain(version))
+                }
                 _ => String::new(),
             };
             let even = matches!(act, ActKind::Hold { even_if_harmful: true, .. });
