@@ -167,7 +167,7 @@ pub enum TableChange {
     },
 }
 
-type Statements = Query<'static, Any, AnyArguments<'static>>;
+type Statements = Query<'static, Any, AnyArguments>;
 
 impl ControlStore {
     /// Makes all of the changes, or none.

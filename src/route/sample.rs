@@ -162,9 +162,6 @@ pub(super) fn policies(more: &str) -> Policies {
         "control: { url: \"sqlite:c.db\" }\nwarehouse: { lake: { path: lake } }\nregistry: { local: {} }\n",
     );
     write("metrics.yml", include_str!("../../config/metrics.example.yml"));
-    write(
-        "promotion.yml",
-        &format!("defaults:\n  guardrails: [{{ metric: acceptance_rate, margin: 0.05 }}]\n{more}"),
-    );
+    write("promotion.yml", &format!("defaults:\n  guardrails: [{{ metric: acceptance_rate, margin: 0.05 }}]\n{more}"));
     crate::config::load(&dir.path().join("rampkeeper.yml")).unwrap().policies
 }

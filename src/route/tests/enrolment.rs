@@ -104,14 +104,26 @@ fn each_refusal_has_its_own_words() {
     let freeze = "  freezes: [{ name: spring, from: 2026-03-30, to: 2026-04-05 }]\n";
     let told = [
         (ask(&|a| a.experiment = "other".into()), "there is no experiment \"other\"; there are: exp"),
-        (ask(&|a| a.version.version = 9), "policy planner/9 is not in the tables; `rampkeeper policy sync` adds versions"),
-        (tables(&|c| c.experiments[0].status = ExperimentStatus::Paused), "exp is paused; candidates come into an active"),
-        (tables(&|c| c.experiments[0].status = ExperimentStatus::Draft), "exp is draft; candidates come into an active"),
+        (
+            ask(&|a| a.version.version = 9),
+            "policy planner/9 is not in the tables; `rampkeeper policy sync` adds versions",
+        ),
+        (
+            tables(&|c| c.experiments[0].status = ExperimentStatus::Paused),
+            "exp is paused; candidates come into an active",
+        ),
+        (
+            tables(&|c| c.experiments[0].status = ExperimentStatus::Draft),
+            "exp is draft; candidates come into an active",
+        ),
         (tables(&|c| c.experiments[0].status = ExperimentStatus::Completed), "exp is completed; candidates"),
         (tables(&|c| c.experiments[0].end_at = Some(now())), "exp was to end at 2026-04-01T02:00:00Z"),
         (tables(&|c| c.policy_versions[1].status = VersionStatus::Archived), "planner/2 is archived and not available"),
         (tables(&|c| c.policy_versions[1].status = VersionStatus::Deprecated), "planner/2 is deprecated"),
-        (tables(&|c| c.results.truncate(1)), "planner/2 has not passed offline evaluation (no pass: it has no offline result"),
+        (
+            tables(&|c| c.results.truncate(1)),
+            "planner/2 has not passed offline evaluation (no pass: it has no offline result",
+        ),
         (tables(&|c| c.results[1].status = OfflineStatus::Running), "is still running"),
         (tables(&|c| c.results[0].scores.plan_alignment = Some("0.9".parse().unwrap())), "by 0.1)"),
         (
@@ -134,7 +146,9 @@ fn each_refusal_has_its_own_words() {
             "exp has a candidate at work (busy), and `enrolment.most_candidates` is 1",
         ),
         (
-            tables(&|c| c.experiments[0].variants.push(variant(11, "planner_v2", 0.0, json!({"feature_enabled": true})))),
+            tables(&|c| {
+                c.experiments[0].variants.push(variant(11, "planner_v2", 0.0, json!({"feature_enabled": true})))
+            }),
             "exp has a variant planner_v2 already; give another name",
         ),
         (
@@ -148,7 +162,10 @@ fn each_refusal_has_its_own_words() {
         (known(&|r| r.faults.push("row 7".into())), "exp cannot be read as a whole: row 7"),
         (refused(&model(), &sound, &kept, freeze), "exp is frozen (spring) until 2026-04-06T00:00:00Z"),
         (refused(&model(), &sound, &kept, "kill_switch: true\n"), "the kill switch is on"),
-        (refused(&model(), &sound, &kept, "  control: nobody\n"), "exp has no variant named \"nobody\" to compare with"),
+        (
+            refused(&model(), &sound, &kept, "  control: nobody\n"),
+            "exp has no variant named \"nobody\" to compare with",
+        ),
     ];
     for (said, expected) in told {
         assert!(said.contains(expected), "{expected} is not in {said}");

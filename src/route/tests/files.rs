@@ -56,8 +56,14 @@ fn a_used_version_never_points_elsewhere() {
     // Version 3 has an offline result, which makes it used.
     let (key, message) = only_fault(&compared(&moved, &catalogue));
     assert_eq!(key, "/policies/0/versions/2/mlflow_model_version");
-    assert!(message.contains("planner/3 is planner_model version 3 in the tables and planner_model version 9 here"), "{message}");
-    assert!(message.contains("the offline result on dataset 2026-03 is about it") && message.contains("write a new version"));
+    assert!(
+        message.contains("planner/3 is planner_model version 3 in the tables and planner_model version 9 here"),
+        "{message}"
+    );
+    assert!(
+        message.contains("the offline result on dataset 2026-03 is about it")
+            && message.contains("write a new version")
+    );
     catalogue.results.clear();
     let comparison = compared(&moved, &catalogue);
     assert!(matches!(comparison.changes[0].changes[0], TableChange::ChangeVersion { .. }));
@@ -71,11 +77,16 @@ fn a_used_version_never_points_elsewhere() {
 fn statuses_go_one_way_and_a_night_may_be_ahead_of_the_file() {
     let mut catalogue = catalogue();
     let comparison = compared(&policies_file(["", "status=deprecated", "status=archived"]), &catalogue);
-    assert_eq!(comparison.changes.iter().map(|c| c.detail.as_str()).collect::<Vec<_>>(), ["active → deprecated", "active → archived"]);
+    assert_eq!(
+        comparison.changes.iter().map(|c| c.detail.as_str()).collect::<Vec<_>>(),
+        ["active → deprecated", "active → archived"]
+    );
     catalogue.policy_versions[1].status = VersionStatus::Archived;
     let (key, message) = only_fault(&compared(&policies_file(["", "status=active", ""]), &catalogue));
     assert_eq!(key, "/policies/0/versions/1/status");
-    assert!(message.contains("planner/2 is archived in the tables; a status moves from active to deprecated to archived and never"));
+    assert!(message.contains(
+        "planner/2 is archived in the tables; a status moves from active to deprecated to archived and never"
+    ));
     catalogue.settled.insert(version(Kind::Policy, 2));
     let comparison = compared(&policies_file([""; 3]), &catalogue);
     assert!(comparison.faults.is_empty() && comparison.changes.is_empty());
@@ -85,7 +96,10 @@ fn statuses_go_one_way_and_a_night_may_be_ahead_of_the_file() {
 #[test]
 fn what_is_served_is_not_archived() {
     let (_, message) = only_fault(&compared(&policies_file(["status=archived", "", ""]), &catalogue()));
-    assert!(message.contains("variant control of exp serves it to 100 % of the units, so planner/1 cannot be archived"), "{message}");
+    assert!(
+        message.contains("variant control of exp serves it to 100 % of the units, so planner/1 cannot be archived"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -110,7 +124,11 @@ fn the_registry_is_asked_and_its_contradictions_are_told() {
     };
     let mut registered = Registered {
         registry: "MLflow at x".into(),
-        versions: BTreeMap::from([(model(1), Some(info("production"))), (model(2), Some(info("candidate"))), (model(3), None)]),
+        versions: BTreeMap::from([
+            (model(1), Some(info("production"))),
+            (model(2), Some(info("candidate"))),
+            (model(3), None),
+        ]),
         aliases: BTreeMap::from([(("planner_model".to_owned(), "champion".to_owned()), model(7))]),
     };
     let told = |registered: &Registered, file: &PoliciesFile, catalogue: &Catalogue| {
@@ -121,7 +139,10 @@ fn the_registry_is_asked_and_its_contradictions_are_told() {
     let comparison = told(&registered, &policies_file([""; 3]), &catalogue());
     let (key, message) = only_fault(&comparison);
     assert_eq!(key, "/policies/0/versions/2/mlflow_model_version");
-    assert_eq!(message, "MLflow at x has no planner_model version 3; register it there first, or correct the name or the version");
+    assert_eq!(
+        message,
+        "MLflow at x has no planner_model version 3; register it there first, or correct the name or the version"
+    );
     assert_eq!(comparison.drift[0].what, "planner_model version 7");
     assert!(comparison.drift[0].detail.contains("it bears the alias champion, and no policy has it"));
 
@@ -140,7 +161,9 @@ fn the_registry_is_asked_and_its_contradictions_are_told() {
     assert!(details[3].contains("its stage in the registry is candidate, but planner/2 is archived"), "{details:?}");
 
     registered.versions.insert(model(2), Some(info("archived")));
-    registered.versions.insert(model(3), Some(VersionInfo { status: Readiness::Failed("no space".into()), ..info("x") }));
+    registered
+        .versions
+        .insert(model(3), Some(VersionInfo { status: Readiness::Failed("no space".into()), ..info("x") }));
     let comparison = told(&registered, &policies_file([""; 3]), &catalogue());
     assert!(only_fault(&comparison).1.contains("the registration of planner_model version 3 failed (no space)"));
     assert!(comparison.drift[0].detail.contains("its stage in the registry is archived, but planner/2 is active"));
@@ -201,7 +224,10 @@ fn a_new_experiment_is_added_with_its_variants_in_their_order() {
     let comparison = held(&with_candidate(2, 0.1), &tables, &[]);
     assert!(comparison.faults.is_empty(), "{:?}", comparison.faults);
     let actions: Vec<_> = comparison.changes.iter().map(|c| (c.action, c.what.as_str())).collect();
-    assert_eq!(actions, [("add", "experiment exp"), ("add", "exp/control"), ("add", "exp/b"), ("check", "experiment exp")]);
+    assert_eq!(
+        actions,
+        [("add", "experiment exp"), ("add", "exp/control"), ("add", "exp/b"), ("check", "experiment exp")]
+    );
     let TableChange::NewVariant { config, place: 1, .. } = &comparison.changes[2].changes[0] else { panic!() };
     assert_eq!(*config, serving(2));
     let no_end = held(&experiments(|e| drop(e.as_object_mut().unwrap().remove("end_at"))), &tables, &[]);
@@ -222,7 +248,11 @@ fn a_new_variant_is_small_usable_and_has_passed() {
     assert!(told.contains("planner/2 is archived and not available"), "{told}");
     tables.policy_versions[1].status = VersionStatus::Deprecated;
     let comparison = held(&with_candidate(2, 0.1), &tables, &[]);
-    assert!(comparison.warnings[0].contains("exp/b serves planner/2, which is deprecated"), "{:?}", comparison.warnings);
+    assert!(
+        comparison.warnings[0].contains("exp/b serves planner/2, which is deprecated"),
+        "{:?}",
+        comparison.warnings
+    );
     tables.results.truncate(1);
     let told = refused(&with_candidate(2, 0.1), &tables);
     assert!(told.contains("planner/2 has not passed offline evaluation (no pass: it has no offline result"), "{told}");
@@ -235,7 +265,9 @@ fn a_new_variant_is_small_usable_and_has_passed() {
     let legacy = experiments(|e| e["variants"][0]["config"] = json!({ "policy_version_id": version(Kind::Policy, 1) }));
     let told = refused(&legacy, &tables);
     assert!(told.contains("write it in the unified form"), "{told}");
-    let unknown = experiments(|e| e["variants"][0]["config"]["mlflow_model"] = json!({ "policy_version_id": Uuid::from_u128(99) }));
+    let unknown = experiments(|e| {
+        e["variants"][0]["config"]["mlflow_model"] = json!({ "policy_version_id": Uuid::from_u128(99) })
+    });
     assert!(refused(&unknown, &tables).contains("is not in the tables"));
 }
 
@@ -261,12 +293,20 @@ fn a_status_goes_its_way_only() {
     let mut tables = tables();
     let to = |status: &str| experiments(|e| e["status"] = json!(status));
     let told = only_fault(&held(&to("draft"), &tables, &[record(&tables)])).1;
-    assert!(told.contains("exp is active in the tables and cannot become draft; it goes draft → active ⇄ paused → completed"));
+    assert!(
+        told.contains(
+            "exp is active in the tables and cannot become draft; it goes draft → active ⇄ paused → completed"
+        )
+    );
     assert_eq!(held(&to("paused"), &tables, &[record(&tables)]).changes[0].detail, "active → paused");
     tables.experiments[0].status = ExperimentStatus::Paused;
     assert_eq!(held(&to("active"), &tables, &[record(&tables)]).changes[0].detail, "paused → active");
     tables.experiments[0].status = ExperimentStatus::Completed;
-    assert!(only_fault(&held(&to("active"), &tables, &[])).1.contains("is completed in the tables and cannot become active"));
+    assert!(
+        only_fault(&held(&to("active"), &tables, &[]))
+            .1
+            .contains("is completed in the tables and cannot become active")
+    );
     tables.settled.insert(EXPERIMENT.0);
     let comparison = held(&to("active"), &tables, &[]);
     assert!(comparison.faults.is_empty() && comparison.changes.is_empty());
@@ -282,7 +322,9 @@ fn an_allocation_of_the_file_is_the_one_that_an_experiment_begins_with() {
     assert!(comparison.faults.is_empty(), "{:?}", comparison.faults);
     let actions: Vec<_> = comparison.changes.iter().map(|c| c.action).collect();
     assert_eq!(actions, ["allocate", "add", "check", "begin"]);
-    let TableChange::OpenEpoch { epoch, opened_by: "outside", .. } = &comparison.changes[3].changes[0] else { panic!() };
+    let TableChange::OpenEpoch { epoch, opened_by: "outside", .. } = &comparison.changes[3].changes[0] else {
+        panic!()
+    };
     assert_eq!((epoch.epoch.number, epoch.epoch.allocations.len()), (1, 2));
     // A ramp is on its way.
     tables.experiments[0].variants[0].allocation = share(0.75);
@@ -298,13 +340,20 @@ fn an_allocation_of_the_file_is_the_one_that_an_experiment_begins_with() {
     }];
     let comparison = held(&file, &tables, &[ramped.clone()]);
     assert!(comparison.changes.is_empty() && comparison.faults.is_empty(), "{comparison:?}");
-    assert!(comparison.drift[1].detail.contains("the table has 25 % and the file 10 %; a ramp is on its way"), "{comparison:?}");
+    assert!(
+        comparison.drift[1].detail.contains("the table has 25 % and the file 10 %; a ramp is on its way"),
+        "{comparison:?}"
+    );
     let mut third = with_candidate(2, 0.1);
     let mut c = third.experiments[0].variants[1].clone();
     (c.name, c.allocation) = ("c".into(), 0.0);
     third.experiments[0].variants.push(c);
     let told = only_fault(&held(&third, &tables, &[ramped])).1;
-    assert!(told.contains("exp is on a ramp") && told.contains("let c in by `rampkeeper enroll exp POLICY/VERSION --name c`"), "{told}");
+    assert!(
+        told.contains("exp is on a ramp")
+            && told.contains("let c in by `rampkeeper enroll exp POLICY/VERSION --name c`"),
+        "{told}"
+    );
 }
 
 #[test]

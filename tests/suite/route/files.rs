@@ -50,7 +50,11 @@ async fn policies_are_planned_written_once_and_then_as_the_file_says() {
     assert!(told.out.contains("3 changes would be made; nothing was changed."), "{}", told.out);
     assert_eq!(world.state().await, empty);
     let told = sync(&world, "policy", &[], 0).await;
-    assert!(told.out.contains("planner_policy/2") && told.out.contains("planner_model version 2, active"), "{}", told.out);
+    assert!(
+        told.out.contains("planner_policy/2") && told.out.contains("planner_model version 2, active"),
+        "{}",
+        told.out
+    );
     assert!(told.out.contains("3 changes made, in one transaction."), "{}", told.out);
     let after = world.state().await;
     let told = sync(&world, "policy", &["--detailed-exitcode", "--dry-run"], 0).await;
@@ -59,7 +63,8 @@ async fn policies_are_planned_written_once_and_then_as_the_file_says() {
     assert_eq!(world.state().await, after);
     let json = sync(&world, "policy", &["--output", "json"], 0).await.json();
     assert_eq!((json["schema_version"].as_i64(), json["changes"].as_array().map(Vec::len)), (Some(1), Some(0)));
-    let rows = "SELECT group_concat(version || ' ' || mlflow_model_version || ' ' || config_defaults || ' ' || status, ', ')
+    let rows =
+        "SELECT group_concat(version || ' ' || mlflow_model_version || ' ' || config_defaults || ' ' || status, ', ')
                 FROM exp_policy_versions ORDER BY version";
     assert_eq!(world.text(rows).await, "1 1 {} active, 2 2 {\"temperature\":0.7} active");
 }
@@ -89,10 +94,15 @@ async fn all_faults_of_a_file_are_told_at_once_and_nothing_is_touched() {
 async fn a_version_is_added_to_the_file_and_the_tables_and_its_comments_stay() {
     let world = world().await;
     sync(&world, "policy", &[], 0).await;
-    let add = ["policy", "add", "planner_policy", "--model", "planner_model", "--version", "5", "--description", "spring"];
+    let add =
+        ["policy", "add", "planner_policy", "--model", "planner_model", "--version", "5", "--description", "spring"];
     let before = world.state().await;
     let told = world.run(&add).await.expect(0);
-    assert!(told.out.contains("planner_policy/3 would be planner_model version 5. Nothing was changed"), "{}", told.out);
+    assert!(
+        told.out.contains("planner_policy/3 would be planner_model version 5. Nothing was changed"),
+        "{}",
+        told.out
+    );
     assert!(told.out.contains("      - version: 3\n        description: \"spring\"\n"), "{}", told.out);
     assert_eq!(world.state().await, before);
     world.run(&[&add[..], &["--write"]].concat()).await.expect(0);
@@ -108,10 +118,13 @@ async fn a_version_is_added_to_the_file_and_the_tables_and_its_comments_stay() {
 #[tokio::test]
 async fn prompts_are_written_and_their_files_must_be_there() {
     let world = world().await;
-    let prompts = "prompts:\n  - name: chat\n    versions:\n      - { version: 1, file_path: prompts/v1.md, model_name: gpt }\n";
+    let prompts =
+        "prompts:\n  - name: chat\n    versions:\n      - { version: 1, file_path: prompts/v1.md, model_name: gpt }\n";
     world.write("prompts.yml", prompts);
     let told = sync(&world, "prompts", &[], 78).await;
-    told.complains("prompts.yml:4:").complains("prompts.0.versions.0.file_path: there is no file").complains("prompts/v1.md");
+    told.complains("prompts.yml:4:")
+        .complains("prompts.0.versions.0.file_path: there is no file")
+        .complains("prompts/v1.md");
     std::fs::create_dir(world.path("prompts")).unwrap();
     world.write("prompts/v1.md", "Plan.");
     let told = sync(&world, "prompts", &[], 0).await;
@@ -124,7 +137,9 @@ async fn prompts_are_written_and_their_files_must_be_there() {
 async fn experiments_are_written_and_a_change_of_the_split_begins_an_epoch() {
     let world = world().await;
     world.write("experiments.yml", EXPERIMENTS);
-    sync(&world, "experiments", &[], 78).await.complains("planner_policy/1 is not in the tables; run `rampkeeper policy sync`");
+    sync(&world, "experiments", &[], 78)
+        .await
+        .complains("planner_policy/1 is not in the tables; run `rampkeeper policy sync`");
     sync(&world, "policy", &[], 0).await;
     let told = sync(&world, "experiments", &[], 0).await;
     assert!(told.out.contains("planner_exp/control") && told.out.contains("100 %, planner_policy/1"), "{}", told.out);
@@ -140,7 +155,8 @@ async fn experiments_are_written_and_a_change_of_the_split_begins_an_epoch() {
     sync(&world, "experiments", &["--now", &now], 0).await;
     let epochs = "SELECT group_concat(number || ' ' || opened_by, ', ') FROM rampkeeper_allocation_epochs";
     assert_eq!(world.text(epochs).await, "0 start, 1 outside");
-    let split = "SELECT group_concat(name || ' ' || allocation, ', ') FROM (SELECT * FROM exp_variants ORDER BY created_at)";
+    let split =
+        "SELECT group_concat(name || ' ' || allocation, ', ') FROM (SELECT * FROM exp_variants ORDER BY created_at)";
     assert_eq!(world.text(split).await, "control 0.9000, flag 0.1000");
     world.write("experiments.yml", &text.replace("0.9", "0.95"));
     sync(&world, "experiments", &[], 78).await.complains("the allocations sum to 0.95, and must sum to exactly 1");

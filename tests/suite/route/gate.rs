@@ -72,7 +72,11 @@ async fn only_a_pass_is_marked_and_each_verdict_has_its_words() {
     result(&world, 1, "0.8", DONE).await;
     result(&world, 2, "0.79", DONE).await;
     let told = world.run(&qualify).await.expect(1);
-    assert!(told.out.contains("failed") && told.out.contains("plan_alignment 0.79 misses the baseline's 0.8 by 0.01"), "{}", told.out);
+    assert!(
+        told.out.contains("failed") && told.out.contains("plan_alignment 0.79 misses the baseline's 0.8 by 0.01"),
+        "{}",
+        told.out
+    );
     assert_eq!(stage(&world).await, "none");
     let better = "SELECT group_concat(coalesce(is_better_than_baseline, 'NULL'), ',') FROM
                   (SELECT * FROM exp_offline_replay_results ORDER BY created_at)";
@@ -81,7 +85,9 @@ async fn only_a_pass_is_marked_and_each_verdict_has_its_words() {
     result(&world, 2, "0.9", ("running", "2026-02")).await;
     assert!(world.run(&qualify).await.expect(1).out.contains("is still running"));
     result(&world, 2, "0.9", ("completed", "2026-03")).await;
-    assert!(world.run(&qualify).await.expect(1).out.contains("evaluated on dataset 2026-03, and its baseline on 2026-02"));
+    assert!(
+        world.run(&qualify).await.expect(1).out.contains("evaluated on dataset 2026-03, and its baseline on 2026-02")
+    );
     result(&world, 2, "0.9", ("failed", "2026-02")).await;
     assert!(world.run(&qualify).await.expect(1).out.contains("failed (without a message)"));
     result(&world, 2, "0.9", DONE).await;
@@ -99,7 +105,11 @@ async fn only_a_pass_is_marked_and_each_verdict_has_its_words() {
     assert_eq!(json["versions"].as_array().map(Vec::len), Some(1), "the baseline itself is not at the gate: {json:#}");
     assert_eq!((&json["versions"][0]["verdict"], &json["versions"][0]["new"]), (&"passed".into(), &false.into()));
     assert_eq!(world.text(kept).await, "failed,unjudged,unjudged,passed");
-    world.run(&["qualify", "nobody"]).await.expect(1).complains("there is no policy \"nobody\"; there are: steady policy");
+    world
+        .run(&["qualify", "nobody"])
+        .await
+        .expect(1)
+        .complains("there is no policy \"nobody\"; there are: steady policy");
     world.run(&["qualify", "steady policy/9"]).await.expect(1).complains("steady policy/9 is not in the tables");
     world.sql("UPDATE exp_policy_versions SET status = 'archived' WHERE version = 2").await;
     world.run(&qualify).await.expect(1).complains("steady policy/2 is archived and not available");
@@ -121,7 +131,11 @@ async fn a_stage_that_stands_is_never_replaced_by_candidate() {
     told.complains("the stage of steady_model version 2 in the registry is production, so it is no candidate");
     // A stranger's word is left, and told.
     world.sql(&tag("frozen")).await;
-    world.sql("UPDATE exp_offline_replay_results SET plan_alignment_score = '0.81' WHERE baseline_version_id IS NOT NULL").await;
+    world
+        .sql(
+            "UPDATE exp_offline_replay_results SET plan_alignment_score = '0.81' WHERE baseline_version_id IS NOT NULL",
+        )
+        .await;
     world.run(&["qualify", "steady policy/2"]).await.expect(0);
     assert_eq!(stage(&world).await, "frozen");
     assert_eq!(world.text("SELECT found FROM rampkeeper_incidents").await, "frozen");
@@ -133,7 +147,8 @@ async fn a_registry_that_is_away_gets_the_mark_later() {
     result(&world, 1, "0.8", DONE).await;
     result(&world, 2, "0.8", DONE).await;
     let local = world.settings["registry"].clone();
-    world.settings["registry"] = serde_json::json!({ "mlflow": { "url": format!("http://127.0.0.1:{}", closed_port()), "timeout_seconds": 1 } });
+    world.settings["registry"] =
+        serde_json::json!({ "mlflow": { "url": format!("http://127.0.0.1:{}", closed_port()), "timeout_seconds": 1 } });
     world.configure();
     let told = world.run(&["qualify", "steady policy/2"]).await.expect(4);
     assert!(told.out.contains("still to be done: tag steady_model version 2 stage=candidate"), "{}", told.out);
@@ -150,7 +165,9 @@ async fn a_qualified_version_comes_in_at_ten_percent_and_the_next_night_tells_it
     let mut world = world(PROMOTION).await;
     world.live(day(0)).await;
     world.night(day(0), 0).await;
-    enroll(&world, &[], 1).await.complains("steady policy/2 has not passed offline evaluation (no pass: it has no offline");
+    enroll(&world, &[], 1)
+        .await
+        .complains("steady policy/2 has not passed offline evaluation (no pass: it has no offline");
     result(&world, 1, "0.8", DONE).await;
     result(&world, 2, "0.8", DONE).await;
     world.run(&["qualify"]).await.expect(0);
@@ -167,11 +184,18 @@ async fn a_qualified_version_comes_in_at_ten_percent_and_the_next_night_tells_it
     assert_eq!(world.text(config).await, format!("mlflow_model {}", key("steady version 2")));
     let epochs = "SELECT group_concat(opened_by, ',') FROM rampkeeper_allocation_epochs";
     assert_eq!(world.text(epochs).await, "start,decision");
-    enroll(&world, &["--name", "again"], 1).await.complains("steady policy/2 is in steady already, as variant candidate");
+    enroll(&world, &["--name", "again"], 1)
+        .await
+        .complains("steady policy/2 is in steady already, as variant candidate");
     world.live(day(1)).await;
     let report = world.night(day(1), 0).await;
     let steady = of(&report, "steady");
-    assert!(steady["route"][0].as_str().unwrap().starts_with("enrolled by ana: steady policy/2 as candidate with 10 %; control 100 % → 90 %; offline evaluation passed: "), "{steady:#}");
+    assert!(
+        steady["route"][0].as_str().unwrap().starts_with(
+            "enrolled by ana: steady policy/2 as candidate with 10 %; control 100 % → 90 %; offline evaluation passed: "
+        ),
+        "{steady:#}"
+    );
     assert_eq!(steady["outside_change"], false);
     assert!(world.mails().iter().any(|mail| mail.contains("enrolled by ana")), "{:?}", world.mails());
     let after = world.state().await;
@@ -192,19 +216,28 @@ async fn force_wants_a_reason_and_is_on_record() {
         .await
         .complains("refused; nothing was changed")
         .complains("has not passed offline evaluation")
-        .complains("a new variant begins with 10 % at most, and 20 % is more (--force with a --reason sets this aside)");
+        .complains(
+            "a new variant begins with 10 % at most, and 20 % is more (--force with a --reason sets this aside)",
+        );
     enroll(&world, &["--share", "x"], 64).await;
     enroll(&world, &["--share", "1.5"], 1).await.complains("a share must lie in 0..=1");
     // The embedded registry knows a version once something is said of it.
     world.sql("INSERT INTO rampkeeper_registry_tags VALUES ('steady_model', '2', 'trained', 'yes')").await;
     let told = enroll(&world, &["--share", "0.2", "--force", "--reason", "shadow tests"], 0).await;
-    assert!(told.out.contains("set aside: steady policy/2 has not passed") && told.out.contains("set aside: a new variant begins"), "{}", told.out);
+    assert!(
+        told.out.contains("set aside: steady policy/2 has not passed")
+            && told.out.contains("set aside: a new variant begins"),
+        "{}",
+        told.out
+    );
     assert_eq!(world.allocations("steady").await, "control 0.8000, steady policy_v2 0.2000");
     let act = "SELECT said_by || ' ' || reason || ' ' || json_extract(act, '$.forced') FROM rampkeeper_acts";
     assert_eq!(world.text(act).await, "ana shadow tests 1");
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_enrolments WHERE reason = 'shadow tests'").await, 1);
     world.sql("UPDATE exp_experiments SET status = 'paused'").await;
-    enroll(&world, &["--force", "--reason", "again"], 1).await.complains("steady is paused; candidates come into an active");
+    enroll(&world, &["--force", "--reason", "again"], 1)
+        .await
+        .complains("steady is paused; candidates come into an active");
 }
 
 #[tokio::test]
@@ -224,7 +257,13 @@ async fn the_night_lets_in_what_passed_and_tells_it() {
         assert_eq!(of(&plan, "steady")[key], steady[key], "{key}");
     }
     assert_eq!(of(&plan, "steady")["candidates"][0]["decision"], steady["candidates"][0]["decision"]);
-    assert!(steady["route"][0].as_str().unwrap().starts_with("enrolled by the night: steady policy/2 as steady policy_v2 with 10 %"), "{steady:#}");
+    assert!(
+        steady["route"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("enrolled by the night: steady policy/2 as steady policy_v2 with 10 %"),
+        "{steady:#}"
+    );
     assert_eq!(steady["steps"][0], "point alias challenger at steady_model version 2");
     assert_eq!(steady["candidates"][0]["decision"]["outcome"], "hold");
     assert_eq!(report["unfinished"], serde_json::json!([]));
@@ -245,7 +284,10 @@ async fn the_night_keeps_out_what_is_unsure_and_tells_that_once() {
     let route = |report: &serde_json::Value| of(report, "steady")["route"].to_string();
     world.live(day(0)).await;
     let missing = world.night(day(0), 0).await;
-    assert!(route(&missing).contains("not enrolled: steady policy/2: offline evaluation no pass: it has no offline"), "{missing:#}");
+    assert!(
+        route(&missing).contains("not enrolled: steady policy/2: offline evaluation no pass: it has no offline"),
+        "{missing:#}"
+    );
     world.live(day(1)).await;
     assert_eq!(route(&world.night(day(1), 0).await), "[]");
     result(&world, 1, "0.8", DONE).await;
@@ -256,7 +298,9 @@ async fn the_night_keeps_out_what_is_unsure_and_tells_that_once() {
     assert_eq!(world.text("SELECT verdict FROM rampkeeper_qualifications").await, "failed");
     assert_eq!(stage(&world).await, "none");
     result(&world, 2, "0.8", DONE).await;
-    world.sql("INSERT OR REPLACE INTO rampkeeper_registry_tags VALUES ('steady_model', '2', 'stage', 'archived')").await;
+    world
+        .sql("INSERT OR REPLACE INTO rampkeeper_registry_tags VALUES ('steady_model', '2', 'stage', 'archived')")
+        .await;
     world.live(day(2)).await;
     let archived = world.night(day(2), 3).await;
     assert!(route(&archived).contains("not enrolled: steady policy/2, which passed offline evaluation: the stage of steady_model version 2 in the registry is archived"), "{archived:#}");

@@ -65,7 +65,9 @@ fn experiments() -> String {
         )
     };
     let model = |policy: &str| {
-        format!("{{ execution_strategy: mlflow_model, mlflow_model: {{ policy: {policy}, version: 1 }}, params: {{ k: 1 }} }}")
+        format!(
+            "{{ execution_strategy: mlflow_model, mlflow_model: {{ policy: {policy}, version: 1 }}, params: {{ k: 1 }} }}"
+        )
     };
     [
         "experiments:\n".to_owned(),
@@ -111,8 +113,14 @@ impl World {
         let (postgres, mlflow) = tokio::join!(Postgres::shared(), Mlflow::shared());
         let url = postgres.database("route").await;
         let pool = PgPool::connect(&url).await.unwrap();
-        let world =
-            World { postgres, mlflow, url, pool, dir: tempfile::tempdir().unwrap(), traffic: Traffic::new(scenarios(), 7) };
+        let world = World {
+            postgres,
+            mlflow,
+            url,
+            pool,
+            dir: tempfile::tempdir().unwrap(),
+            traffic: Traffic::new(scenarios(), 7),
+        };
         let settings = json!({
             "control": { "url_from": { "env": "RAMPKEEPER_TEST_URL" } },
             "warehouse": { "postgres": { "url_from": { "env": "RAMPKEEPER_TEST_WAREHOUSE" } } },
@@ -282,7 +290,10 @@ async fn from_a_trained_model_to_production_and_back_and_the_same_for_a_prompt()
     world.evaluate("planner_policy", 0.85).await;
     world.done(&["qualify", "planner_policy/2"], 0).await;
     assert_eq!(world.mlflow.version_tags("route_planner", "2").await["stage"], "candidate");
-    assert_eq!(world.text("SELECT bool_or(is_better_than_baseline)::text FROM exp.offline_replay_results").await, "true");
+    assert_eq!(
+        world.text("SELECT bool_or(is_better_than_baseline)::text FROM exp.offline_replay_results").await,
+        "true"
+    );
     let begin = format!("{FIRST_DAY}T00:00:00Z");
     let enroll = |experiment: &'static str, version: &'static str| {
         vec!["enroll", experiment, version, "--by", "ana", "--reason", "ready", "--now"]
@@ -317,7 +328,10 @@ async fn from_a_trained_model_to_production_and_back_and_the_same_for_a_prompt()
         }
         if night == 1 {
             let line = of(&report, "leftovers_exp")["route"][0].as_str().unwrap().to_owned();
-            assert!(line.starts_with("enrolled by the night: leftovers_policy/2 as leftovers_policy_v2 with 10 %"), "{line}");
+            assert!(
+                line.starts_with("enrolled by the night: leftovers_policy/2 as leftovers_policy_v2 with 10 %"),
+                "{line}"
+            );
         }
         assert_eq!(world.night("run", day).await["run"], Value::Null, "a second run does nothing");
         let over: i64 = sqlx::query_scalar("SELECT count(*) FROM rampkeeper.rollouts WHERE status <> 'ramping'")
@@ -356,9 +370,15 @@ async fn from_a_trained_model_to_production_and_back_and_the_same_for_a_prompt()
     // What the nights have set is not taken back by the files, and is told.
     let told = world.done(&["policy", "sync"], 0).await;
     assert!(told.starts_with("Nothing to do"), "{told}");
-    assert!(told.contains("drift: planner_policy/1: a night has set its status to deprecated, and the file says active"), "{told}");
+    assert!(
+        told.contains("drift: planner_policy/1: a night has set its status to deprecated, and the file says active"),
+        "{told}"
+    );
     let told = world.done(&["experiments", "sync"], 0).await;
-    assert!(told.starts_with("Nothing to do") && told.contains("drift: planner_exp: a night has completed it"), "{told}");
+    assert!(
+        told.starts_with("Nothing to do") && told.contains("drift: planner_exp: a night has completed it"),
+        "{told}"
+    );
     let told = world.done(&["enroll", "leftovers_exp", "leftovers_policy/2", "--force", "--reason", "again"], 1).await;
     assert!(told.contains("leftovers_policy/2 is archived and not available"), "{told}");
     world.done(&["verify"], 0).await;
