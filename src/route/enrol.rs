@@ -262,6 +262,10 @@ impl<'a> Case<'a> {
     /// Candidates that are on their ramp already.
     fn at_work(&mut self, row: &ExperimentRow, record: &ExperimentRecord) {
         let control = &self.policies.of(&row.name).control;
+        if record.experiment.variant(control).is_none() {
+            // Told by itself; every arm would look like a candidate.
+            return;
+        }
         let state = |id| record.rollouts.iter().find(|state| state.candidate == id).map(|state| state.status);
         let at_work = record.experiment.variants.iter().filter(|variant| {
             variant.name != *control
