@@ -304,8 +304,7 @@ async fn from_a_trained_model_to_production_and_back_and_the_same_for_a_prompt()
     world.done(&chat, 0).await;
     assert_eq!(world.split("planner_exp").await, "control 0.9000, planner_policy_v2 0.1000");
     assert_eq!(world.split("chat_exp").await, "control 0.9000, chat_v2 0.1000");
-    let challenger = ("challenger".to_owned(), "2".to_owned());
-    assert!(world.mlflow.aliases("route_planner").await.contains(&challenger));
+    assert_eq!(world.mlflow.aliases("route_planner").await["challenger"], "2");
     let refused = world.done(&planner, 1).await;
     assert!(refused.contains("is in planner_exp already, as variant planner_policy_v2"), "{refused}");
 
