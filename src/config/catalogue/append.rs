@@ -27,6 +27,9 @@ fn lines_of(version: &PolicyVersionEntry, indent: usize) -> String {
     lines.push_str(&format!("{pad}  mlflow_model_name: {}\n", quoted(&version.mlflow_model_name)));
     lines.push_str(&format!("{pad}  mlflow_model_version: {}\n", quoted(&version.mlflow_model_version)));
     lines.push_str(&format!("{pad}  status: {}\n", version.status));
+    if !version.config_defaults.is_empty() {
+        lines.push_str(&format!("{pad}  config_defaults: {}\n", serde_json::json!(version.config_defaults)));
+    }
     lines
 }
 

@@ -80,7 +80,7 @@ async fn all_faults_of_a_file_are_told_at_once_and_nothing_is_touched() {
     let before = world.state().await;
     let told = sync(&world, "policy", &[], 78).await;
     told.complains("2 faults; nothing was touched")
-        .complains("policies.yml:8:31: policies.0.versions.0.mlflow_model_version: planner_policy/1 is planner_model version 1")
+        .complains("policies.yml:8:9: policies.0.versions.0.mlflow_model_version: planner_policy/1 is planner_model version 1")
         .complains("variant control of planner_exp serves it; what a version is never changes once it was used")
         .complains("policies.yml:10:9: policies.0.versions.1.status: planner_policy/2 is archived in the tables; a status moves");
     assert_eq!(world.state().await, before);
@@ -141,7 +141,7 @@ async fn experiments_are_written_and_a_change_of_the_split_begins_an_epoch() {
         .await
         .complains("planner_policy/1 is not in the tables; run `rampkeeper policy sync`");
     sync(&world, "policy", &[], 0).await;
-    let told = sync(&world, "experiments", &[], 0).await;
+    let told = sync(&world, "experiments", &["--now", &begin], 0).await;
     assert!(told.out.contains("planner_exp/control") && told.out.contains("100 %, planner_policy/1"), "{}", told.out);
     assert!(sync(&world, "experiments", &[], 0).await.out.starts_with("Nothing to do"));
     // A night notes the split; a flag then comes in beside it.
