@@ -16,6 +16,7 @@ mod days;
 mod error;
 mod flip;
 mod judge;
+mod mailing;
 mod replay;
 mod restate;
 mod route;
@@ -47,6 +48,7 @@ pub use error::NightError;
 pub use flip::flips_of;
 use judge::{Case, Judged};
 pub use judge::{own_faults, shared_faults};
+pub use mailing::{readers, stationery};
 pub use replay::{Recalled, Repeated, recall, repeat};
 use route::Route;
 pub use route::{ByHandOf, EnrolReport, QualifiedVersion, QualifyReport};
@@ -226,6 +228,9 @@ impl Night<'_> {
         report.steps.splice(0..0, route.steps.iter().cloned());
         if known {
             return Ok(report);
+        }
+        for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
+            candidate.before = self.before((record.experiment.id, verdict.state.candidate)).await?;
         }
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {

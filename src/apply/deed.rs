@@ -125,10 +125,15 @@ pub fn action_of_candidate(qualification: Uuid, version: &ModelVersion) -> NewAc
     }
 }
 
+/// The key of a mail in the journal.
+pub fn key_of_mail(message_id: &str) -> String {
+    format!("mail/{message_id}")
+}
+
 /// The journal entry of a mail.
 pub fn action_of_mail(draft: &MailDraft) -> NewAction {
     NewAction {
-        idempotency_key: format!("mail/{}", draft.message_id),
+        idempotency_key: key_of_mail(&draft.message_id),
         decision: None,
         kind: MAIL.to_owned(),
         payload: json!(draft),

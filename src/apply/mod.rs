@@ -36,11 +36,13 @@ use uuid::Uuid;
 
 use crate::control::{ControlError, ControlStore, PendingAction};
 use crate::domain::ExperimentId;
-use crate::notify::{Mail, Mailer};
+use crate::notify::{Attachment, InlineImage, Mail, Mailer};
 use crate::registry::Registry;
 use crate::report::MailDraft;
 
-pub use deed::{action_of_candidate, action_of_mail, actions_of, actions_of_enrolment, experiment_of, sentence_of};
+pub use deed::{
+    action_of_candidate, action_of_mail, actions_of, actions_of_enrolment, experiment_of, key_of_mail, sentence_of,
+};
 pub use error::chain;
 
 use deed::{Adapter, Deed, MAIL, StepPayload};
@@ -330,6 +332,18 @@ impl<'a> Applier<'a> {
 
 impl From<MailDraft> for Mail {
     fn from(draft: MailDraft) -> Mail {
+        let mut draft = draft;
+        let pictures = draft.draw().into_iter().map(|picture| InlineImage {
+            content_id: picture.content_id,
+            filename: picture.filename,
+            png: picture.png,
+        });
+        let inline_images = pictures.collect();
+        let attachments = draft.attachments.into_iter().map(|file| Attachment {
+            filename: file.filename,
+            content_type: file.content_type,
+            bytes: file.text.into_bytes(),
+        });
         Mail {
             from: draft.from,
             to: draft.to,
@@ -339,11 +353,11 @@ impl From<MailDraft> for Mail {
             html: draft.html,
             message_id: draft.message_id,
             date: draft.date,
-            in_reply_to: None,
+            in_reply_to: draft.in_reply_to,
             list_id: Some(draft.list_id),
             headers: draft.headers,
-            inline_images: Vec::new(),
-            attachments: Vec::new(),
+            inline_images,
+            attachments: attachments.collect(),
         }
     }
 }

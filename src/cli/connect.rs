@@ -7,11 +7,11 @@ use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::address;
+use super::{address, mlflow};
 use crate::config::{Config, EncryptionWord, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry};
 use crate::control::{ControlStore, Dialect};
 use crate::notify::{FileMailer, Mailer, SmtpMailer, SmtpSettings, Tls};
-use crate::registry::{Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, TablePrefix};
+use crate::registry::{LocalRegistry, MlflowRegistry, Registry, TablePrefix};
 use crate::warehouse::{Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse};
 
 /// Everything that a night talks to.
@@ -37,7 +37,13 @@ impl Patience {
     /// Somebody sits in front of it.
     pub(super) const SHORT: Patience = Patience { longest: Duration::from_secs(10), repeats: false };
 
-    fn retries(self, otherwise: u32) -> u32 {
+    /// The longest that one request may take.
+    pub(super) fn longest(self) -> Duration {
+        self.longest
+    }
+
+    /// How often a failed request is repeated.
+    pub(super) fn retries(self, otherwise: u32) -> u32 {
         if self.repeats { otherwise } else { 0 }
     }
 }
@@ -201,23 +207,8 @@ pub(super) fn registry(
 
 /// The tracking server.
 pub(super) fn mlflow(config: &Config, entry: &MlflowEntry, patience: Patience) -> anyhow::Result<MlflowRegistry> {
-    let read = |secret: &SecretRef, key: &str| {
-        secret.read(&config.base).map_err(|why| anyhow!("registry.mlflow.{key}: {why}"))
-    };
-    let auth = match (&entry.username, &entry.password, &entry.token) {
-        (Some(user), Some(password), _) => Auth::Basic { user: user.clone(), password: read(password, "password")? },
-        (_, _, Some(token)) => Auth::Bearer(read(token, "token")?),
-        _ => Auth::None,
-    };
-    let settings = MlflowSettings {
-        url: Url::parse(&entry.url).context("registry.mlflow.url is no address")?,
-        auth,
-        ca_file: entry.ca_file.as_ref().map(|file| config.base.join(file)),
-        timeout: Duration::from_secs(entry.timeout_seconds.unwrap_or(30)).min(patience.longest),
-        retries: patience.retries(4),
-        retry_delay: Duration::from_millis(500),
-    };
-    Ok(MlflowRegistry::new(settings)?)
+    let found = mlflow::find(config, entry, patience, &mlflow::environment)?;
+    Ok(MlflowRegistry::new(found.settings)?)
 }
 
 fn mailer(config: &Config) -> anyhow::Result<Option<Box<dyn Mailer>>> {

@@ -10,7 +10,9 @@ mod enroll;
 mod experiments;
 mod explain;
 mod history;
+mod metabase;
 mod migrate;
+mod mlflow;
 mod named;
 mod night;
 mod output;
@@ -176,6 +178,8 @@ enum Command {
     Replay(replay::ReplayArguments),
     /// Check the ledger: the chain of hashes, and every decision made again.
     Verify(verify::VerifyArguments),
+    /// Push dashboards to Metabase, or write them out as files.
+    Metabase(metabase::MetabaseArguments),
     /// Write the JSON Schema of the configuration files.
     Schema(schema::SchemaArguments),
     /// Write a completion script for a shell.
@@ -277,6 +281,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Explain(arguments) => explain::explain(&arguments, &global).await,
         Command::Replay(arguments) => replay::replay(&arguments, &global).await,
         Command::Verify(arguments) => verify::verify(&arguments, &global).await,
+        Command::Metabase(arguments) => metabase::metabase(&arguments, global.output).await,
         Command::Schema(arguments) => schema::schema(&arguments, global.output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());

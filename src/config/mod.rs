@@ -28,7 +28,10 @@ pub use fault::{ConfigError, Fault};
 pub use promotion::{Enrolment, MOST_AT_FIRST, Policies};
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
-pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
+pub use settings::{
+    ActionWord, AttachWord, DigestEntry, EncryptionWord, MailEntry, MlflowEntry, PostgresEntry, QuietWord,
+    ScheduleEntry, SettingsFile, SmtpEntry, TellWord,
+};
 
 use crate::domain::Metric;
 use document::Document;

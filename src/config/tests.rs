@@ -103,7 +103,7 @@ fn no_fault_repeats_what_may_be_a_secret() {
         (control("{ url: 'postgres://u:hunter2@db:port/app' }"), "this is no address: invalid port number"),
         (control("{ url: 'postgres://u@db/app?password=hunter2' }"), "a password must not stand in the file"),
         (control("{ url: 'postgres://u@db/app?a=b&sslPassword=hunter2' }"), "a password must not stand in the file"),
-        (mlflow("'u:hunter2@mlflow'"), "this kind of address is not supported; write http://… or https://…"),
+        (mlflow("'u:hunter2@mlflow'"), "this kind of address is not supported; write http://…, https://…, databricks"),
         (mlflow("'//u:hunter2@mlflow'"), "this is no address"),
         (mlflow("'http://u:hunter2@mlflow:5000'"), "use `username` and `password: { env: NAME }`"),
         (mlflow("'http://hunter2@mlflow:5000'"), "a user does not go into the address"),

@@ -23,6 +23,7 @@ mod snapshot;
 mod statement;
 mod steps;
 mod sync;
+mod telling;
 mod undo;
 
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 pub use steps::Change;
 pub use sync::TableChange;
+pub use telling::SettledLate;
 pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.

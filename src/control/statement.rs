@@ -103,6 +103,7 @@ statements! {
     INSERT_ROUTE_NOTE = "insert_route_note";
     INSERT_RULES = "insert_rules";
     INSERT_VARIANT = "insert_variant";
+    JOURNALLED_MAIL = "journalled_mail";
     LAST_ACTION_POSITION = "last_action_position";
     LAST_DECISION = "last_decision";
     LAST_EPOCH = "last_epoch";
@@ -136,6 +137,7 @@ statements! {
     LOAD_VERSIONS = "load_versions";
     LOCK_EXPERIMENT = "lock_experiment";
     LOG_EVENT = "log_event";
+    LOOKS_BEFORE = "looks_before";
     MARK_TOLD = "mark_told";
     MIGRATIONS = "migrations";
     MOVE_BATCH = "move_batch";
@@ -171,6 +173,7 @@ statements! {
     SET_EXPERIMENT_STATUS = "set_experiment_status";
     SET_POLICY_VERSION_STATUS = "set_policy_version_status";
     SET_PROMPT_VERSION_STATUS = "set_prompt_version_status";
+    SETTLED_LATE = "settled_late";
     STANDING_OF_MOVES = "standing_of_moves";
     START_RUN = "start_run";
     SUM_ALLOCATIONS = "sum_allocations";

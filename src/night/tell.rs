@@ -7,10 +7,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::error::{NightError, write_page};
-use super::{Night, chain};
-use crate::apply::{Applier, action_of_mail};
+use super::{Night, chain, mailing};
+use crate::apply::{Applier, action_of_mail, key_of_mail};
 use crate::control::{NewAction, StoredReport};
-use crate::report::{ExperimentReport, NightReport, Readers, Standing, digest_mail};
+use crate::report::{ExperimentReport, Letter, MailDraft, NightReport, Readers, Standing, draft, letters};
 
 impl Night<'_> {
     /// Journals and sends the mails for all that is still to be told: tonight's, and what a night before was kept from
@@ -22,6 +22,7 @@ impl Night<'_> {
         applier: &mut Applier<'_>,
         complete: bool,
     ) -> Result<(), NightError> {
+        self.name_experiments(&mut report.incidents).await?;
         let mut nights: BTreeMap<Date, Vec<ExperimentReport>> = BTreeMap::new();
         for stored in self.control.untold_reports().await? {
             nights.entry(stored.as_of).or_default().push(read(&stored)?);
@@ -57,7 +58,7 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// One night's mail and page. Gives what keeps the page from being written, if something does.
+    /// One night's mails and page. Gives what keeps the page from being written, if something does.
     async fn tell_one(
         &self,
         mut untold: NightReport,
@@ -65,25 +66,55 @@ impl Night<'_> {
         run: Uuid,
         failed: &[ExperimentReport],
     ) -> Result<Option<String>, NightError> {
-        let mail_about = |night: &NightReport| {
-            let mail = self.config.settings.mail.as_ref()?;
-            let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
-            Some(action_of_mail(&digest_mail(night, &readers)))
-        };
-        match mail_about(&untold) {
+        let readers = mailing::readers(self.config);
+        let is_empty = untold.experiments.is_empty() && untold.incidents.is_empty();
+        if let Some(readers) = &readers {
+            let planned = letters(&untold, readers);
             // The same failure as before is told already.
-            Some(mail) if self.control.has_action(&mail.idempotency_key).await? => return Ok(None),
-            None if untold.experiments.is_empty() && untold.incidents.is_empty() => return Ok(None),
-            Some(_) | None => {}
+            if !planned.is_empty() && self.not_journalled(planned).await?.is_empty() {
+                return Ok(None);
+            }
+        }
+        let nobody_reads = readers.as_ref().is_none_or(|readers| letters(&untold, readers).is_empty());
+        if nobody_reads && is_empty {
+            return Ok(None);
         }
         self.begin(report, run).await?;
         // A run that only tells what others decided is named as well.
         untold.run = report.run;
         // The page goes first: a run that is killed in between writes it again, but what is told is not told again.
         let missing = self.page(&untold, failed).await?;
-        let mails: Vec<NewAction> = mail_about(&untold).into_iter().collect();
+        let mails = match &readers {
+            Some(readers) => self.mails_about(&untold, readers).await?,
+            None => Vec::new(),
+        };
+        let actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
         let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
-        self.control.tell(run, untold.as_of, &mails, &incidents, self.now).await?;
+        self.control.tell(run, untold.as_of, &actions, &incidents, self.now).await?;
+        Ok(missing)
+    }
+
+    /// The mails about a night that are not journalled yet, and those in the threads of earlier ones.
+    async fn mails_about(&self, night: &NightReport, readers: &Readers) -> Result<Vec<MailDraft>, NightError> {
+        let stationery = mailing::stationery(self.config);
+        for fault in stationery.faults() {
+            tracing::error!("a template of your own is not used: {fault}");
+        }
+        let planned = self.not_journalled(letters(night, readers)).await?;
+        let pasts = self.pasts(&planned, readers).await?;
+        let mut mails: Vec<MailDraft> =
+            planned.iter().map(|letter| draft(letter, readers, &stationery, &pasts)).collect();
+        mails.extend(self.follow_ups(readers, &stationery, &night.incidents).await?);
+        Ok(mails)
+    }
+
+    async fn not_journalled(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, NightError> {
+        let mut missing = Vec::new();
+        for letter in letters {
+            if !self.control.has_action(&key_of_mail(&letter.message_id)).await? {
+                missing.push(letter);
+            }
+        }
         Ok(missing)
     }
 

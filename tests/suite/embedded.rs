@@ -105,6 +105,11 @@ pub fn program(arguments: &[&str]) -> Command {
     for variable in ["RAMPKEEPER_CONFIG", "RAMPKEEPER_LOG", "NO_COLOR", "CLICOLOR_FORCE", "HTTP_PROXY", "http_proxy"] {
         command.env_remove(variable);
     }
+    for (variable, _) in std::env::vars()
+        .filter(|(name, _)| ["MLFLOW_", "DATABRICKS_", "METABASE_"].iter().any(|of| name.starts_with(of)))
+    {
+        command.env_remove(variable);
+    }
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command
 }

@@ -9,7 +9,7 @@ use rampkeeper::config;
 use rampkeeper::control::{ControlStore, NewAction};
 use rampkeeper::night::Night;
 use rampkeeper::notify::{SmtpMailer, SmtpSettings, Tls};
-use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, install_crypto_provider};
+use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, Service, install_crypto_provider};
 use rampkeeper::report::MailDraft;
 use rampkeeper::warehouse::LakeWarehouse;
 use serde_json::{Value, json};
@@ -156,6 +156,9 @@ fn left_over() -> Vec<NewAction> {
         date: two_in_the_night_after(day(0)).parse().unwrap(),
         list_id: "rampkeeper.example.com".into(),
         headers: Vec::new(),
+        in_reply_to: None,
+        pictures: Vec::new(),
+        attachments: Vec::new(),
     };
     vec![
         NewAction {
@@ -181,6 +184,8 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
     let registry = MlflowRegistry::new(MlflowSettings {
         url: format!("http://127.0.0.1:{registry_port}").parse().unwrap(),
         auth: Auth::None,
+        service: Service::Mlflow,
+        workspace: None,
         timeout: quick,
         ca_file: None,
         retries: 2,

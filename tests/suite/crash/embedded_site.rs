@@ -187,12 +187,12 @@ impl Site for EmbeddedSite<'_> {
         self.smtp.mails()
     }
 
-    async fn mail_is_pending(&self) -> bool {
+    async fn pending_mails(&self) -> Vec<String> {
         let mut connection = self.connect().await;
         let sql = "SELECT idempotency_key FROM rampkeeper_actions WHERE kind = 'mail' AND status = 'pending'";
         let pending = self.texts(&mut connection, sql.to_owned()).await;
         connection.close().await.expect("a connection that closes");
-        !pending.is_empty()
+        pending
     }
 }
 

@@ -5,6 +5,7 @@
 //! own mail parser, so that a fault cannot hide on both sides.
 
 pub mod launcher;
+pub mod metabase;
 pub mod mlflow;
 pub mod postgres;
 pub mod smtp;
