@@ -131,7 +131,7 @@ fn each_refusal_has_its_own_words() {
             "planner/2 is in exp already, as variant old",
         ),
         (
-            tables(&|c| drop(c.enrolled.insert((EXPERIMENT, version(Kind::Policy, 2))))),
+            tables(&|c| c.enrolled.extend([(EXPERIMENT, version(Kind::Policy, 2))])),
             "planner/2 is in exp already, as a variant that was deleted",
         ),
         (

@@ -136,6 +136,7 @@ async fn prompts_are_written_and_their_files_must_be_there() {
 #[tokio::test]
 async fn experiments_are_written_and_a_change_of_the_split_begins_an_epoch() {
     let world = world().await;
+    let begin = two_in_the_night_after(day(0));
     world.write("experiments.yml", EXPERIMENTS);
     sync(&world, "experiments", &[], 78)
         .await
