@@ -11,6 +11,7 @@ mod promotion;
 mod schema;
 mod secret;
 mod settings;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use settings::{
     ActionWord, AttachWord, DigestEntry, EncryptionWord, MailEntry, MlflowEntry, PostgresEntry, QuietWord,
     ScheduleEntry, SettingsFile, SmtpEntry, TellWord,
 };
+pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
 use crate::domain::Metric;
 use document::Document;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::document::Document;
 use super::fault::Fault;
 use super::secret::SecretRef;
+use super::telling::{self, ChatEntry, HeartbeatEntry};
 
 /// The file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -22,7 +23,12 @@ pub struct SettingsFile {
     pub registry: RegistryEntry,
     /// Who reads the report, and how it gets there.
     pub mail: Option<MailEntry>,
-    /// A folder that a page per night is written to.
+    /// Chats that are told as well.
+    #[serde(default)]
+    pub chat: Vec<ChatEntry>,
+    /// An address that is pinged when a night begins and ends, and alarms when none does.
+    pub heartbeat: Option<HeartbeatEntry>,
+    /// A folder for the site: an index, a page per night, a page per experiment.
     pub reports: Option<PathBuf>,
     /// When `serve` runs the night.
     pub schedule: Option<ScheduleEntry>,
@@ -375,6 +381,8 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
             fault("/mail/smtp", "`username` and `password` belong together");
         }
     }
+    faults.extend(telling::check(document, &file.chat, file.heartbeat.as_ref()));
+    let mut fault = |at: &str, message: &str| faults.push(document.fault(at, message));
     if let Some(schedule) = &file.schedule
         && let Some(zone) = &schedule.timezone
         && zone.parse::<chrono_tz::Tz>().is_err()

@@ -4,6 +4,7 @@
 //! and every write checks the rows that it touched. It records what others decide and never decides itself.
 
 mod acts;
+mod archive;
 mod catalogue;
 mod collected;
 mod error;
@@ -33,6 +34,7 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, Connection, Executor};
 
+pub use archive::{IncidentOnRecord, JournalledMail, JudgedExperiment, ReportOnRecord, RunOnRecord};
 pub use catalogue::{Catalogue, ExperimentRow, Family, Kind, VariantRow, VersionRow};
 pub use collected::Progress;
 pub use error::ControlError;

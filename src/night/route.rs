@@ -304,7 +304,8 @@ impl Night<'_> {
 
     /// Carries out what is due, and says what is left.
     async fn follow_up(&self, run: Uuid, sending: &Mutex<()>) -> Result<Vec<String>, NightError> {
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending);
+        let mut applier =
+            Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
         applier.apply_pending().await?;
         Ok(applier.unfinished())
     }

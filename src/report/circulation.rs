@@ -302,7 +302,7 @@ fn is_quiet(night: &NightReport) -> bool {
 }
 
 /// What a night tells, as a digest: the same decisions give the same.
-fn told_digest(report: &NightReport) -> String {
+pub(super) fn told_digest(report: &NightReport) -> String {
     let mut told = String::new();
     for experiment in &report.experiments {
         told.push_str(&format!("{} {:?} {}\n", experiment.name, experiment.standing, experiment.outside_change));

@@ -10,18 +10,21 @@
 //! A [`MailDraft`] has its pictures as data; they are drawn when it is sent.
 
 mod attach;
+mod chat;
 mod circulation;
 mod compose;
 mod draft;
 mod follow;
 mod night;
 mod pictures;
+pub mod site;
 mod specimen;
 mod stationery;
 mod view;
 mod words;
 
 pub use attach::{Attach, csv_of};
+pub use chat::{Channel, ChatDraft, ChatForm, Mood, chat_draft};
 pub use circulation::{About, ActionKind, Letter, Readers, Role, Wants, action_id, letters, matches};
 pub use compose::{draft, mails_of, pictured, render_html, render_text};
 pub use draft::{AttachmentDraft, DrawnPicture, MailDraft, PictureDraft};

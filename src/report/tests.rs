@@ -158,7 +158,23 @@ fn first_line(report: &NightReport) -> String {
 
 #[test]
 fn the_text_tells_the_night() {
-    insta::assert_snapshot!(render_text(&night(vec![rolled_back("leftovers_exp")])), @"");
+    insta::assert_snapshot!(render_text(&night(vec![rolled_back("leftovers_exp")])), @r#"
+    Acted: 1 rolled back.
+    Evidence as of 2026-03-30. Run 00000000-0000-0000-0000-000000000001
+
+    == leftovers_exp
+      ROLLED BACK  leftovers_v2: 25 % → 0 % (stage 2 of 3)
+        Because: harm shown: cost_per_plan: +12.4 % [+10.2 %, +14.7 %], margin +10 % (average e-value 152.9, needed 20)
+        cost_per_plan: breach; 0.0213 → 0.02394, +12.4 % [+10.2 to +14.7 %], +10 %, e 403.4
+        Units: control 40,000, candidate 10,000; data through 2026-03-29
+        Split: not known yet
+        Decision: 50dfacc3-9a56-5928-9e0e-84cbe7050d4f
+        Take the moved units back: rampkeeper undo-moves 50dfacc3-9a56-5928-9e0e-84cbe7050d4f
+      Allocations: control: 75 % → 100 %; leftovers_v2: 25 % → 0 %
+      Then: tag leftovers version 2 stage=archived
+
+    Intervals hold over all nights together. Rampkeeper acts by itself; to stop it: rampkeeper hold --all --reason …
+    "#);
 }
 
 #[test]
@@ -188,7 +204,7 @@ fn the_first_line_says_acted_needs_you_broken_quiet_in_that_order() {
     ]);
     assert_eq!(
         first_line(&all),
-        "Acted: 1 rolled back, 1 promoted, 1 ramped. Needs you: 1 experiment. Broken: 1 failed. Quiet: 2 held."
+        "Acted: 1 rolled back, 1 promoted, 1 ramped. Needs you: 1 experiment. Broken: 1 failed. Quiet: 1 held."
     );
     let mut unfinished = night(vec![rolled_back("e")]);
     unfinished.unfinished.push("tag a version: refused".into());
