@@ -23,9 +23,12 @@ pub use fault::{ConfigError, Fault};
 pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
-pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
+pub use settings::{
+    ClickhouseEntry, EncryptionWord, ExposureWord, MlflowEntry, MysqlEntry, PostgresEntry, ScheduleEntry, SettingsFile,
+    SmtpEntry, SqliteEntry,
+};
 
-use crate::domain::Metric;
+use crate::domain::{ExposedBy, Metric};
 use document::Document;
 
 /// The whole configuration, checked.
@@ -49,6 +52,15 @@ impl Config {
     /// The share of units seen in two arms above which nothing goes up.
     pub fn max_multiple_exposure(&self) -> f64 {
         self.settings.evidence.max_multiple_exposure.unwrap_or(0.001)
+    }
+
+    /// What makes the units of that experiment exposed.
+    pub fn exposed_by(&self, experiment: &str) -> ExposedBy {
+        let warehouse = &self.settings.warehouse;
+        match warehouse.exposure_of.get(experiment).copied().unwrap_or(warehouse.exposure) {
+            ExposureWord::Assignments => ExposedBy::Assignment,
+            ExposureWord::Events => ExposedBy::Event,
+        }
     }
 
     /// Where a key of the metrics file stands, as `FILE:LINE`. `keys` lead there from the file's top; of those that do not

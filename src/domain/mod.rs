@@ -13,10 +13,11 @@ mod operator;
 mod policy;
 mod rollout;
 mod share;
+mod table;
 mod variant_config;
 
 pub use amendment::{Amendment, Rules};
-pub use cohort::{CohortRequest, Epoch, EpochSpan, after_redraw, exposure_spans, in_force_since};
+pub use cohort::{CohortRequest, Epoch, EpochSpan, ExposedBy, after_redraw, exposure_spans, in_force_since};
 pub use database::{Relation, Session, tls_advice};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
 pub use freeze::{Freeze, Frozen, Window};
@@ -29,4 +30,5 @@ pub use policy::{
 };
 pub use rollout::{RolloutState, RolloutStatus};
 pub use share::{Share, ShareError};
+pub use table::TableName;
 pub use variant_config::{ModelVersion, VariantConfig, VariantConfigError};

@@ -1,0 +1,191 @@
+//! ClickHouse, within what its release 18.16 understands: numbers are columns of their own, values are written into the text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use sqlx::types::Uuid;
+
+use crate::domain::TableName;
+use crate::domain::{Field, FieldRoot};
+use crate::warehouse::instants::Micros;
+use crate::warehouse::sql::dialect::{Contexts, Dialect};
+use crate::warehouse::sql::statement::{Bind, Binder};
+
+/// The columns of the tables with their types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Typed {
+    pub(crate) events: BTreeMap<String, String>,
+    pub(crate) assignments: BTreeMap<String, String>,
+}
+
+/// The dialect of ClickHouse over tables whose columns are known.
+pub(crate) struct Clickhouse(pub(crate) Typed);
+
+const SECOND: Micros = 1_000_000;
+
+impl Clickhouse {
+    /// Whether that instant's column counts seconds, as a DateTime does; else it counts microseconds.
+    fn in_seconds(&self, column: &str) -> bool {
+        let name = column.rsplit('.').next().unwrap_or(column).trim_matches('`');
+        let held = self.0.events.get(name).or_else(|| self.0.assignments.get(name));
+        held.is_none_or(|held| held.starts_with("DateTime"))
+    }
+
+    /// The column that a field lies in: a key of `metrics` under its own name, others with their root before a dot.
+    pub(crate) fn column_of(field: &Field) -> String {
+        match field.root {
+            FieldRoot::Metrics => field.key.clone(),
+            FieldRoot::Context | FieldRoot::Payload => field.to_string(),
+        }
+    }
+}
+
+impl Dialect for Clickhouse {
+    fn quote(&self, identifier: &str) -> String {
+        format!("`{}`", identifier.replace('\\', "\\\\").replace('`', "\\`"))
+    }
+
+    fn table(&self, name: &TableName) -> String {
+        name.parts().map(|part| self.quote(part)).collect::<Vec<_>>().join(".")
+    }
+
+    fn write_parameter(&self, sql: &mut String, _place: usize, value: &Bind, _sent: &mut Vec<Bind>) {
+        let _ = match value {
+            Bind::Key(key) => write!(sql, "{}", literal(&key.to_string())),
+            Bind::Text(text) => write!(sql, "{}", literal(text)),
+            Bind::Integer(number) | Bind::Instant(number) | Bind::Length(number) => write!(sql, "{number}"),
+            Bind::Float(number) => write!(sql, "{number:?}"),
+            Bind::Unset => Ok(()),
+        };
+    }
+
+    fn template(&self) -> &'static str {
+        include_str!("../../../../queries/warehouse/cohorts.clickhouse.sql")
+    }
+
+    fn explain(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn is_key(&self, column: &str, key: Uuid, binder: &mut Binder) -> String {
+        let spellings = [key.to_string(), key.to_string().to_uppercase()];
+        format!("toString({column}) IN ({})", spellings.map(|text| binder.bind(Bind::Text(text))).join(", "))
+    }
+
+    fn key_text(&self, key: &str) -> String {
+        format!("lower(toString({key}))")
+    }
+
+    fn count_where(&self, condition: &str) -> String {
+        format!("countIf({condition})")
+    }
+
+    fn sum_where(&self, field: usize, condition: &str) -> String {
+        let number = format!("assumeNotNull(number_{field})");
+        format!("sumIf({number}, {condition} AND isNotNull(number_{field}) AND isFinite({number}))")
+    }
+
+    fn known_number(&self, field: usize) -> String {
+        let number = format!("assumeNotNull(number_{field})");
+        format!("isNotNull(number_{field}) AND isFinite({number}) AND {number}")
+    }
+
+    fn instant(&self, column: &str) -> String {
+        if self.in_seconds(column) { format!("toInt64(toUInt32({column})) * {SECOND}") } else { column.to_owned() }
+    }
+
+    /// Conditions on the column itself, by which parts and marks are left unread.
+    fn reach(&self, column: &str, from: Micros, to: Micros, binder: &mut Binder) -> Option<String> {
+        let mut side = |instant: Micros| match self.in_seconds(column) {
+            // A whole second is >= t exactly if it is >= t rounded up. DateTime ends in 2106.
+            true => {
+                let seconds = -(-instant).div_euclid(SECOND);
+                format!("toDateTime({})", binder.bind(Bind::Integer(seconds.clamp(0, i64::from(u32::MAX)))))
+            }
+            false => binder.bind(Bind::Integer(instant)),
+        };
+        let (from, to) = (side(from), side(to));
+        Some(format!("({column} >= {from} AND {column} < {to})"))
+    }
+
+    fn day(&self, instant: &str) -> String {
+        format!("intDiv({instant}, 86400000000)")
+    }
+
+    fn micros(&self, instant: &str) -> String {
+        instant.to_owned()
+    }
+
+    fn later(&self, instant: &str, length: &str) -> String {
+        format!("{instant} + {length}")
+    }
+
+    fn next_midnight(&self, instant: &str) -> String {
+        format!("(intDiv({instant}, 86400000000) + 1) * 86400000000")
+    }
+
+    fn field(&self, field: &Field) -> String {
+        format!("toNullable(toFloat64(e.{}))", self.quote(&Self::column_of(field)))
+    }
+
+    fn is_missing(&self, number: &str) -> String {
+        format!("isNull({number})")
+    }
+
+    fn number(&self, number: &str) -> String {
+        format!("if(isNotNull({number}) AND isFinite(assumeNotNull({number})), {number}, NULL)")
+    }
+
+    fn double(&self, number: &str) -> String {
+        format!("toFloat64({number})")
+    }
+
+    fn integer(&self, number: &str) -> String {
+        format!("toInt64({number})")
+    }
+
+    fn contexts(&self) -> Contexts {
+        Contexts {
+            join: "ARRAY JOIN `experiments.experiment_id` AS c_experiment, `experiments.variant_id` AS c_variant"
+                .to_owned(),
+            experiment: "c_experiment".to_owned(),
+            variant: "lower(toString(c_variant))".to_owned(),
+        }
+    }
+
+    /// The stable aggregates update means and centred sums as Welford does.
+    fn centres_by_window(&self) -> bool {
+        false
+    }
+
+    fn mean(&self, sum: usize) -> String {
+        format!("avgIf(sum_{sum}, role = 0)")
+    }
+
+    fn centred_squares(&self, sum: usize) -> String {
+        format!("varPopStableIf(sum_{sum}, role = 0) * countIf(role = 0)")
+    }
+
+    fn centred_products(&self, y: usize, d: usize) -> String {
+        format!("covarPopStableIf(sum_{y}, sum_{d}, role = 0) * countIf(role = 0)")
+    }
+}
+
+/// A text in quotes, with everything escaped that could end it.
+pub(crate) fn literal(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for c in text.chars() {
+        match c {
+            '\\' => quoted.push_str("\\\\"),
+            '\'' => quoted.push_str("\\'"),
+            '\0' => quoted.push_str("\\0"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
