@@ -4,6 +4,7 @@
 //! their own ways. What all agree on to nine digits is hardly a mistake of any.
 
 mod load;
+mod nights;
 mod world;
 
 use std::time::Duration;
@@ -51,14 +52,42 @@ async fn loaded() -> &'static Loaded {
             let database = mariadb.database("conformance").await;
             let pool = PgPool::connect(&postgres).await.unwrap();
             let file = dir.path().join("warehouse.db");
+            let first = world.first_assignments();
             tokio::join!(
-                load::postgres(&world, &pool),
-                load::sqlite(&world, &file),
-                load::mariadb(&world, mariadb, &database),
-                load::clickhouse(&world, clickhouse, "conformance", "conformance_sharded"),
+                async {
+                    load::create_postgres(&pool).await;
+                    load::assign_postgres(&pool, "assignments", &world.assignments).await;
+                    load::assign_postgres(&pool, "first_assignments", &first).await;
+                    load::happen_postgres(&pool, &world.events).await;
+                },
+                async {
+                    load::create_sqlite(&file).await;
+                    load::assign_sqlite(&file, "exp_assignments", &world.assignments).await;
+                    load::assign_sqlite(&file, "first_assignments", &first).await;
+                    load::happen_sqlite(&file, &world.events).await;
+                },
+                async {
+                    load::create_mariadb(mariadb, &database).await;
+                    load::assign_mariadb(mariadb, &database, "assignments", &world.assignments).await;
+                    load::assign_mariadb(mariadb, &database, "first_assignments", &first).await;
+                    load::happen_mariadb(mariadb, &database, &world.events).await;
+                },
+                async {
+                    for (name, sharded) in [("conformance", false), ("conformance_sharded", true)] {
+                        load::create_clickhouse(clickhouse, name, sharded).await;
+                        load::assign_clickhouse(clickhouse, name, &world.assignments).await;
+                        load::happen_clickhouse(clickhouse, name, &world.events).await;
+                    }
+                },
             );
             pool.close().await;
-            load::lake(&world, dir.path());
+            load::happen_lake(dir.path(), &world.events, "part");
+            load::assign_lake(dir.path(), &world.assignments, "part");
+            // Another lake with the same events, in which each unit has one assignment.
+            let once = dir.path().join("once");
+            std::fs::create_dir_all(&once).unwrap();
+            std::os::unix::fs::symlink(dir.path().join("events"), once.join("events")).unwrap();
+            load::assign_lake(&once, &first, "part");
             Loaded { world, dir, postgres, mariadb: database }
         })
         .await
@@ -182,7 +211,7 @@ async fn compare(once: bool, exposed_by: ExposedBy) {
     CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
     let lake = match once {
         false => LakeWarehouse::open(loaded.dir.path().to_owned()).unwrap(),
-        true => LakeWarehouse::open(once_only(loaded)).unwrap(),
+        true => LakeWarehouse::open(loaded.dir.path().join("once")).unwrap(),
     };
     let engines = engines(loaded, once).await;
     for window_days in [1, 2] {
@@ -190,8 +219,8 @@ async fn compare(once: bool, exposed_by: ExposedBy) {
         for experiment in 0..EXPERIMENTS {
             let request = loaded.world.request(experiment, &metrics, exposed_by);
             let expected = lake.collect(&request).await.unwrap();
-            // Three dates; in two experiments the ramp falls on one of them.
-            let strata = if experiment < 2 { 8 } else { 8 };
+            // Three dates, on one of which the ramp falls; two variants.
+            let strata = 8;
             assert_eq!(expected.health.height(), strata, "{:?}", keys(&expected.health));
             assert_eq!(expected.moments.height(), strata * metrics.len());
             let multiple = expected.health.column("multiple_exposed").unwrap().i64().unwrap().sum().unwrap();
@@ -204,13 +233,6 @@ async fn compare(once: bool, exposed_by: ExposedBy) {
             }
         }
     }
-}
-
-/// A lake with the same events, in which each unit has one assignment.
-fn once_only(loaded: &Loaded) -> std::path::PathBuf {
-    let root = loaded.dir.path().join("once");
-    load::first_assignments(&loaded.world, &root, &loaded.dir.path().join("events"));
-    root
 }
 
 #[tokio::test]

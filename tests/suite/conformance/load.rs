@@ -17,13 +17,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{Connection, PgPool};
 
-use super::world::{Assignment, Event, World};
+use super::world::{Assignment, Event};
 use crate::support::clickhouse::Clickhouse;
 use crate::support::mariadb::Mariadb;
 
 fn metrics(event: &Event) -> String {
     let fields = [
-        event.latency.0.map(|latency| format!("\"latency_ms\": {latency}")),
+        event.latency.0.as_ref().map(|latency| format!("\"latency_ms\": {latency}")),
         event.reading.map(|reading| format!("\"reading\": {reading}")),
     ];
     format!("{{{}}}", fields.into_iter().flatten().collect::<Vec<_>>().join(", "))
@@ -62,23 +62,26 @@ const POSTGRES: &str = "
     CREATE INDEX ON exp.events (unit_type, unit_id);
     CREATE INDEX ON exp.events (timestamp);";
 
-pub(super) async fn postgres(world: &World, pool: &PgPool) {
+/// Empty tables.
+pub(super) async fn create_postgres(pool: &PgPool) {
     sqlx::raw_sql(POSTGRES).execute(pool).await.unwrap();
-    for (table, rows) in [("assignments", world.assignments.clone()), ("first_assignments", world.first_assignments())]
-    {
-        sqlx::query(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO exp.{table} (experiment_id, unit_type, unit_id, variant_id, assigned_at)
-             SELECT e, 'user', u, v, a FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS t(e, u, v, a)"
-        )))
-        .bind(rows.iter().map(|row| row.experiment).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.unit.clone()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.variant).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| chrono(row.at)).collect::<Vec<_>>())
-        .execute(pool)
-        .await
-        .unwrap();
-    }
-    let events = &world.events;
+}
+
+pub(super) async fn assign_postgres(pool: &PgPool, table: &str, rows: &[Assignment]) {
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "INSERT INTO exp.{table} (experiment_id, unit_type, unit_id, variant_id, assigned_at)
+         SELECT e, 'user', u, v, a FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS t(e, u, v, a)"
+    )))
+    .bind(rows.iter().map(|row| row.experiment).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.unit.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.variant).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| chrono(row.at)).collect::<Vec<_>>())
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+pub(super) async fn happen_postgres(pool: &PgPool, events: &[Event]) {
     sqlx::query(
         "INSERT INTO exp.events (event_type, unit_type, unit_id, timestamp, metrics, payload, experiments)
          SELECT k, t, u, a, m::jsonb, p::jsonb, x::jsonb
@@ -112,40 +115,49 @@ const SQLITE: &str = "
     CREATE INDEX events_by_unit ON exp_events (unit_type, unit_id);
     CREATE INDEX events_by_time ON exp_events (timestamp);";
 
-pub(super) async fn sqlite(world: &World, file: &Path) {
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
-    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::raw_sql(SQLITE).execute(&mut connection).await.unwrap();
-    for (table, rows) in
-        [("exp_assignments", world.assignments.clone()), ("first_assignments", world.first_assignments())]
-    {
-        let rows = rows
-            .iter()
-            .enumerate()
-            .map(|(number, row)| json!([row.experiment, row.unit, row.variant, text(number, row.at)]));
-        sqlx::query(sqlx::AssertSqlSafe(format!(
-            "INSERT INTO {table} (experiment_id, unit_type, unit_id, variant_id, assigned_at)
-             SELECT value ->> 0, 'user', value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)"
-        )))
-        .bind(json!(rows.collect::<Vec<_>>()).to_string())
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    }
-    let rows = world.events.iter().enumerate().map(|(number, event)| {
+/// Empty tables.
+pub(super) async fn create_sqlite(file: &Path) {
+    in_file(file, async |connection| {
+        sqlx::raw_sql(SQLITE).execute(connection).await.unwrap();
+    })
+    .await;
+}
+
+pub(super) async fn assign_sqlite(file: &Path, table: &str, rows: &[Assignment]) {
+    let rows = rows.iter().enumerate().map(|(number, row)| {
+        json!([row.experiment.to_string(), row.unit, row.variant.to_string(), text(number, row.at)])
+    });
+    let rows = json!(rows.collect::<Vec<_>>()).to_string();
+    let sql = format!(
+        "INSERT INTO {table} (experiment_id, unit_type, unit_id, variant_id, assigned_at)
+         SELECT value ->> 0, 'user', value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)"
+    );
+    in_file(file, async |connection| {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(rows).execute(connection).await.unwrap();
+    })
+    .await;
+}
+
+pub(super) async fn happen_sqlite(file: &Path, events: &[Event]) {
+    let rows = events.iter().enumerate().map(|(number, event)| {
         let at = text(number, event.at);
         json!([event.kind, event.unit_type, event.unit, at, metrics(event), payload(event), experiments(event)])
     });
-    sqlx::query(
-        "INSERT INTO exp_events (event_type, unit_type, unit_id, timestamp, metrics, payload, experiments)
+    let rows = json!(rows.collect::<Vec<_>>()).to_string();
+    let sql = "INSERT INTO exp_events (event_type, unit_type, unit_id, timestamp, metrics, payload, experiments)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-         FROM json_each(?)",
-    )
-    .bind(json!(rows.collect::<Vec<_>>()).to_string())
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+         FROM json_each(?)";
+    in_file(file, async |connection| {
+        sqlx::query(sql).bind(rows).execute(&mut *connection).await.unwrap();
+        sqlx::raw_sql("ANALYZE").execute(connection).await.unwrap();
+    })
+    .await;
+}
+
+async fn in_file(file: &Path, work: impl AsyncFnOnce(&mut SqliteConnection)) {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    work(&mut connection).await;
     connection.close().await.unwrap();
 }
 
@@ -187,22 +199,27 @@ fn datetime(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("'%Y-%m-%d %H:%M:%S%.6f'").to_string()
 }
 
-pub(super) async fn mariadb(world: &World, server: &Mariadb, url: &str) {
+/// Empty tables.
+pub(super) async fn create_mariadb(server: &Mariadb, url: &str) {
     server.sql(url, MARIADB).await;
-    let insert = |table: &'static str, rows: Vec<String>| async move {
-        for rows in rows.chunks(4_000) {
-            let statement = format!("SET time_zone = '+00:00'; INSERT INTO {table} VALUES {}", rows.join(","));
-            server.sql(url, &statement).await;
-        }
+}
+
+async fn insert_mariadb(server: &Mariadb, url: &str, table: &str, rows: &[String]) {
+    for rows in rows.chunks(4_000) {
+        let statement = format!("SET time_zone = '+00:00'; INSERT INTO {table} VALUES {}", rows.join(","));
+        server.sql(url, &statement).await;
+    }
+    server.sql(url, &format!("ANALYZE TABLE {table}")).await;
+}
+
+pub(super) async fn assign_mariadb(server: &Mariadb, url: &str, table: &str, rows: &[Assignment]) {
+    let row = |row: &Assignment| {
+        format!("('{}','user',{},'{}',{})", row.experiment, quoted(&row.unit), row.variant, datetime(row.at))
     };
-    let assigned = |rows: Vec<Assignment>| -> Vec<String> {
-        let row = |row: &Assignment| {
-            format!("('{}','user',{},'{}',{})", row.experiment, quoted(&row.unit), row.variant, datetime(row.at))
-        };
-        rows.iter().map(row).collect()
-    };
-    insert("assignments", assigned(world.assignments.clone())).await;
-    insert("first_assignments", assigned(world.first_assignments())).await;
+    insert_mariadb(server, url, table, &rows.iter().map(row).collect::<Vec<_>>()).await;
+}
+
+pub(super) async fn happen_mariadb(server: &Mariadb, url: &str, events: &[Event]) {
     let row = |event: &Event| {
         let payload = payload(event).map_or("NULL".to_owned(), |payload| quoted(&payload));
         format!(
@@ -215,8 +232,7 @@ pub(super) async fn mariadb(world: &World, server: &Mariadb, url: &str) {
             datetime(event.at)
         )
     };
-    insert("events", world.events.iter().map(row).collect()).await;
-    server.sql(url, "ANALYZE TABLE events; ANALYZE TABLE assignments; ANALYZE TABLE first_assignments").await;
+    insert_mariadb(server, url, "events", &events.iter().map(row).collect::<Vec<_>>()).await;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -232,17 +248,20 @@ const CLICKHOUSE: [&str; 2] = [
         ENGINE = MergeTree PARTITION BY intDiv(timestamp, 86400000000) ORDER BY (event_type, timestamp)",
 ];
 
-/// One database on one server, and one whose tables lie on both.
-pub(super) async fn clickhouse(world: &World, servers: &Clickhouse, plain: &str, sharded: &str) {
-    let tables = |database: &str, suffix: &str, key: &str| {
+/// Empty tables in a new database: on one server, or on the shards of all.
+pub(super) async fn create_clickhouse(servers: &Clickhouse, database: &str, sharded: bool) {
+    let tables = |suffix: &str, key: &str| {
         CLICKHOUSE.map(|table| table.replacen("{}", database, 1).replacen("{}", suffix, 1).replace("{key}", key))
     };
-    servers.sql(0, &format!("CREATE DATABASE {plain}")).await;
-    for table in tables(plain, "", "UUID") {
-        servers.sql(0, &table).await;
+    if !sharded {
+        servers.sql(0, &format!("CREATE DATABASE {database}")).await;
+        for table in tables("", "UUID") {
+            servers.sql(0, &table).await;
+        }
+        return;
     }
-    servers.everywhere(&format!("CREATE DATABASE {sharded}")).await;
-    for table in tables(sharded, "_local", "String") {
+    servers.everywhere(&format!("CREATE DATABASE {database}")).await;
+    for table in tables("_local", "String") {
         servers.everywhere(&table).await;
     }
     for table in ["assignments", "events"] {
@@ -250,22 +269,27 @@ pub(super) async fn clickhouse(world: &World, servers: &Clickhouse, plain: &str,
             .sql(
                 0,
                 &format!(
-                    "CREATE TABLE {sharded}.{table} AS {sharded}.{table}_local
-                     ENGINE = Distributed(shards, {sharded}, {table}_local, cityHash64(unit_id))"
+                    "CREATE TABLE {database}.{table} AS {database}.{table}_local
+                     ENGINE = Distributed(shards, {database}, {table}_local, cityHash64(unit_id))"
                 ),
             )
             .await;
     }
+}
+
+pub(super) async fn assign_clickhouse(servers: &Clickhouse, database: &str, assignments: &[Assignment]) {
     let mut rows = String::new();
-    for row in &world.assignments {
+    for row in assignments {
         let (experiment, variant) = (row.experiment.to_string(), row.variant.to_string());
         let _ = writeln!(rows, "{experiment}\tuser\t{}\t{variant}\t{}", escaped(&row.unit), row.at.as_microsecond());
     }
-    insert(servers, &format!("{plain}.assignments"), &rows).await;
-    insert(servers, &format!("{sharded}.assignments"), &rows).await;
+    insert(servers, &format!("{database}.assignments"), &rows, assignments.len()).await;
+}
+
+pub(super) async fn happen_clickhouse(servers: &Clickhouse, database: &str, events: &[Event]) {
     let mut rows = String::new();
     let number = |number: Option<f64>| number.map_or("\\N".to_owned(), |number| format!("{number:?}"));
-    for event in &world.events {
+    for event in events {
         let keys = |of: fn(&(sqlx::types::Uuid, sqlx::types::Uuid)) -> sqlx::types::Uuid| {
             event.experiments.iter().map(|carried| format!("'{}'", of(carried))).collect::<Vec<_>>().join(",")
         };
@@ -283,50 +307,50 @@ pub(super) async fn clickhouse(world: &World, servers: &Clickhouse, plain: &str,
             number(event.cost)
         );
     }
-    insert(servers, &format!("{plain}.events"), &rows).await;
-    insert(servers, &format!("{sharded}.events"), &rows).await;
-    settle(servers, &format!("{sharded}.events"), world.events.len()).await;
-    settle(servers, &format!("{sharded}.assignments"), world.assignments.len()).await;
+    insert(servers, &format!("{database}.events"), &rows, events.len()).await;
 }
 
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
 }
 
-async fn insert(servers: &Clickhouse, table: &str, rows: &str) {
+/// A `Distributed` table hands rows on in the background, so they are waited for.
+async fn insert(servers: &Clickhouse, table: &str, rows: &str, count: usize) {
+    let there = async || servers.sql(0, &format!("SELECT count() FROM {table}")).await.parse::<usize>().unwrap();
+    let before = there().await;
     servers.sql(0, &format!("INSERT INTO {table} FORMAT TabSeparated\n{rows}")).await;
-}
-
-/// A `Distributed` table hands rows on in the background.
-pub async fn settle(servers: &Clickhouse, table: &str, rows: usize) {
-    for _ in 0..200 {
-        if servers.sql(0, &format!("SELECT count() FROM {table}")).await == rows.to_string() {
+    for _ in 0..400 {
+        if there().await == before + count {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("{table} never came to {rows} rows");
+    panic!("{table} never came to {} rows", before + count);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The lake
 
-pub(super) fn lake(world: &World, root: &Path) {
+/// Adds files named after `part`.
+pub(super) fn happen_lake(root: &Path, events: &[Event], part: &str) {
     let mut days: BTreeMap<Date, Vec<&Event>> = BTreeMap::new();
-    for event in &world.events {
+    for event in events {
         days.entry(event.at.to_zoned(TimeZone::UTC).date()).or_default().push(event);
     }
     for (date, events) in days {
-        for (part, events) in events.chunks(events.len().div_ceil(2)).enumerate() {
-            write(root, "events", date, part, events_frame(events));
+        for (number, events) in events.chunks(events.len().div_ceil(2)).enumerate() {
+            write(root, "events", date, &format!("{part}-{number}"), events_frame(events));
         }
     }
+}
+
+pub(super) fn assign_lake(root: &Path, assignments: &[Assignment], part: &str) {
     let mut days: BTreeMap<Date, Vec<&Assignment>> = BTreeMap::new();
-    for assignment in &world.assignments {
+    for assignment in assignments {
         days.entry(assignment.at.to_zoned(TimeZone::UTC).date()).or_default().push(assignment);
     }
     for (date, assignments) in days {
-        write(root, "assignments", date, 0, assignments_frame(&assignments));
+        write(root, "assignments", date, part, assignments_frame(&assignments));
     }
 }
 
@@ -370,25 +394,9 @@ fn instants(values: impl Iterator<Item = Timestamp>) -> Series {
     Series::new("".into(), values.map(|at| at.as_microsecond()).collect::<Vec<_>>()).cast(&utc).unwrap()
 }
 
-fn write(root: &Path, table: &str, date: Date, part: usize, mut frame: DataFrame) {
+fn write(root: &Path, table: &str, date: Date, part: &str, mut frame: DataFrame) {
     let folder = root.join(table).join(format!("date={date}"));
     fs::create_dir_all(&folder).unwrap();
     let file = File::create(folder.join(format!("part-{part}.parquet"))).unwrap();
     ParquetWriter::new(file).with_row_group_size(Some(1_000)).finish(&mut frame).unwrap();
-}
-
-/// The same events in another lake, with the first assignment of each unit alone.
-pub(super) fn first_assignments(world: &World, root: &Path, events: &Path) {
-    fs::create_dir_all(root).unwrap();
-    if !root.join("events").exists() {
-        std::os::unix::fs::symlink(events, root.join("events")).unwrap();
-    }
-    let first = world.first_assignments();
-    let mut days: BTreeMap<Date, Vec<&Assignment>> = BTreeMap::new();
-    for assignment in &first {
-        days.entry(assignment.at.to_zoned(TimeZone::UTC).date()).or_default().push(assignment);
-    }
-    for (date, assignments) in days {
-        write(root, "assignments", date, 0, assignments_frame(&assignments));
-    }
 }

@@ -32,7 +32,7 @@ pub(super) struct Event {
     pub(super) unit: String,
     pub(super) at: Timestamp,
     /// As JSON has it, and as a column of numbers has it.
-    pub(super) latency: (Option<&'static str>, Option<f64>),
+    pub(super) latency: (Option<String>, Option<f64>),
     pub(super) cost: Option<f64>,
     /// One per unit, far from zero.
     pub(super) reading: Option<f64>,
@@ -212,7 +212,7 @@ impl World {
         dice: &mut Dice,
     ) {
         let kind = EVENT_TYPES[dice.below(EVENT_TYPES.len() as u64) as usize];
-        let latency = match dice.below(40) {
+        let (json, column) = match dice.below(40) {
             0 => (None, None),
             1 => (Some("null"), None),
             // JSON has no NaN: what is no number there is NaN in a column.
@@ -230,6 +230,7 @@ impl World {
                 (Some("3141.592653589793"), Some(3141.592653589793)),
             ][n as usize % 3],
         };
+        let latency = (json.map(str::to_owned), column);
         let cost = (dice.share() < 0.9).then(|| (dice.share() * 1e6).round() / 1e6);
         let experiments = if dice.below(8) == 0 { Vec::new() } else { experiments_at(carried, at) };
         self.events.push(Event {
