@@ -28,4 +28,6 @@ mod simulation;
 mod stats_properties;
 mod support;
 mod support_smoke;
+mod warehouse_clickhouse;
+mod warehouse_engines;
 mod warehouse_postgres;

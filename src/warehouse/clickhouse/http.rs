@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, RequestBuilder, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::types::Uuid;
 use url::{Host, Url};
 
 use super::ClickhouseSettings;
 use super::faults::Fault;
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::sql::{Cell, Row};
+use crate::warehouse::sql::{Cell, Row, literal};
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,8 +100,10 @@ impl Http {
     /// Asks, and reads the answer's rows.
     pub(super) async fn ask(&self, sql: &str, limit: Duration, answer: Answer) -> Result<Vec<Row>, Fault> {
         let mut url = self.url.clone();
+        let mut running = Running { http: self.clone(), query: format!("rampkeeper-{}", Uuid::new_v4()), done: false };
         {
             let mut query = url.query_pairs_mut();
+            query.append_pair("query_id", &running.query);
             if let Some(database) = &self.database {
                 query.append_pair("database", database);
             }
@@ -116,7 +119,19 @@ impl Http {
                     .append_pair("distributed_product_mode", "deny");
             }
         }
-        let request = self.client.post(url).timeout(limit + GRACE);
+        let request = self.authenticated(self.client.post(url).timeout(limit + GRACE))?;
+        let answer = read(request.body(format!("{sql}\nFORMAT TabSeparatedWithNamesAndTypes"))).await;
+        // An answer that did not come to its end may still be worked on.
+        running.done = !matches!(answer, Err(Fault::Transport(_)));
+        let (status, body) = answer?;
+        let text = String::from_utf8_lossy(&body);
+        if !(200..300).contains(&status) {
+            return Err(Fault::of_server(status, &text));
+        }
+        rows(&text).ok_or_else(|| Fault::of_server(status, &text))
+    }
+
+    fn authenticated(&self, request: RequestBuilder) -> Result<RequestBuilder, Fault> {
         let request = match &self.username {
             Some(user) => request.header("X-ClickHouse-User", user),
             None => request,
@@ -129,21 +144,51 @@ impl Http {
             }
             None => request,
         };
-        let sent = request.body(format!("{sql}\nFORMAT TabSeparatedWithNamesAndTypes")).send();
-        let mut response = sent.await.map_err(Fault::of_transport)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(Fault::of_transport)? {
-            if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(Fault::too_long());
-            }
-            body.extend_from_slice(&chunk);
+        Ok(request)
+    }
+}
+
+/// The status and the body of an answer.
+async fn read(request: RequestBuilder) -> Result<(u16, Vec<u8>), Fault> {
+    let mut response = request.send().await.map_err(Fault::of_transport)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(Fault::of_transport)? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(Fault::too_long());
         }
-        let text = String::from_utf8_lossy(&body);
-        if !status.is_success() {
-            return Err(Fault::of_server(status.as_u16(), &text));
+        body.extend_from_slice(&chunk);
+    }
+    Ok((response.status().as_u16(), body))
+}
+
+/// Kills a query that nobody waits for any more: the server would not notice.
+struct Running {
+    http: Http,
+    query: String,
+    done: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.done {
+            return;
         }
-        rows(&text).ok_or_else(|| Fault::of_server(status.as_u16(), &text))
+        let (http, sql) = (self.http.clone(), format!("KILL QUERY WHERE query_id = {} ASYNC", literal(&self.query)));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let request = http.authenticated(http.client.post(http.url.clone()).timeout(GRACE));
+                let killed = match request {
+                    Ok(request) => read(request.body(sql)).await,
+                    Err(fault) => Err(fault),
+                };
+                // A server that cannot be reached any more runs nothing for us.
+                if let Ok((status, _)) = killed
+                    && status != 200
+                {
+                    tracing::warn!("a query of the warehouse may run on until its time is up: status {status}");
+                }
+            });
+        }
     }
 }
 

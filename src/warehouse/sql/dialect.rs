@@ -7,7 +7,9 @@ use sqlx::types::Uuid;
 use super::statement::{Bind, Binder};
 use crate::domain::Field;
 use crate::domain::TableName;
+use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
+use crate::warehouse::needs::Needs;
 
 /// The expressions that an engine has its own words for. Arguments and results are SQL text.
 pub(crate) trait Dialect: Send + Sync {
@@ -22,6 +24,11 @@ pub(crate) trait Dialect: Send + Sync {
     /// Writes a parameter. `place` counts the values from 0 in the order in which they were bound; `sent` are those that
     /// go with the statement, in the order that the engine wants.
     fn write_parameter(&self, sql: &mut String, place: usize, value: &Bind, sent: &mut Vec<Bind>);
+
+    /// Why the request cannot be met by these tables, where their columns are known beforehand.
+    fn refuse(&self, _needs: &Needs, _events: &TableName) -> Option<WarehouseError> {
+        None
+    }
 
     /// The template of the one query; engines that know no common table expressions have their own.
     fn template(&self) -> &'static str {

@@ -117,6 +117,7 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
 
 /// The one query.
 pub(crate) fn cohorts(needs: &Needs, known: &Known) -> Result<Statement, WarehouseError> {
+    known.dialect.refuse(needs, &known.tables.events).map_or(Ok(()), Err)?;
     let place =
         Place { tables: &known.tables, source: Source::of(needs, known.unique), cluster: known.cluster.as_deref() };
     compile(needs, known.dialect.as_ref(), &place)

@@ -6,8 +6,10 @@ use std::fmt::Write;
 use sqlx::types::Uuid;
 
 use crate::domain::TableName;
-use crate::domain::{Field, FieldRoot};
+use crate::domain::{ExposedBy, Field, FieldRoot};
+use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
+use crate::warehouse::needs::Needs;
 use crate::warehouse::sql::dialect::{Contexts, Dialect};
 use crate::warehouse::sql::statement::{Bind, Binder};
 
@@ -57,6 +59,34 @@ impl Dialect for Clickhouse {
             Bind::Float(number) => write!(sql, "{number:?}"),
             Bind::Unset => Ok(()),
         };
+    }
+
+    /// A column that is not there, or holds something else, is told before the server is asked.
+    fn refuse(&self, needs: &Needs, events: &TableName) -> Option<WarehouseError> {
+        let found = || self.0.events.keys().cloned().collect::<Vec<_>>();
+        let missing = |column: String, needed_by: String| WarehouseError::MissingColumn {
+            table: format!("the table {events}"),
+            column,
+            needed_by,
+            found: found(),
+        };
+        for (place, field) in needs.fields.iter().enumerate() {
+            let reading = needs.readings.iter().find(|reading| reading.field == place);
+            let event = reading.map(|reading| needs.events[reading.event].clone()).unwrap_or_default();
+            let column = Self::column_of(field);
+            match self.0.events.get(&column) {
+                None => return Some(missing(column, format!("field {field} of event {event:?}"))),
+                Some(held) if !is_number(held) => {
+                    return Some(WarehouseError::NotANumber { event, field: field.to_string(), found: held.clone() });
+                }
+                Some(_) => {}
+            }
+        }
+        let carried = ["experiments.experiment_id", "experiments.variant_id"];
+        let lacking = carried.into_iter().find(|column| !self.0.events.contains_key(*column));
+        lacking
+            .filter(|_| needs.exposed_by == ExposedBy::Event)
+            .map(|column| missing(column.to_owned(), "`exposure: events`".to_owned()))
     }
 
     fn template(&self) -> &'static str {
@@ -169,6 +199,12 @@ impl Dialect for Clickhouse {
     fn centred_products(&self, y: usize, d: usize) -> String {
         format!("covarPopStableIf(sum_{y}, sum_{d}, role = 0) * countIf(role = 0)")
     }
+}
+
+/// Whether a column of that type holds numbers, some of them null or not.
+fn is_number(held: &str) -> bool {
+    let held = held.strip_prefix("Nullable(").and_then(|held| held.strip_suffix(')')).unwrap_or(held);
+    ["Int", "UInt", "Float", "Decimal"].iter().any(|number| held.starts_with(number))
 }
 
 /// A text in quotes, with everything escaped that could end it.
