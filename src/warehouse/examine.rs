@@ -29,6 +29,11 @@ pub trait Examine: Warehouse {
     /// Everything that is wrong with the tables, or with their newest days up to that date.
     async fn faults(&self, until: Date) -> Result<Vec<WarehouseError>, WarehouseError>;
 
+    /// How the engine would go about a request, in its own words; none of one that does not tell.
+    async fn explain(&self, _request: &CohortRequest<'_>) -> Result<Option<String>, WarehouseError> {
+        Ok(None)
+    }
+
     /// The newest day up to that date that has an event.
     async fn newest(&self, until: Date) -> Result<Option<Date>, WarehouseError>;
 

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Patience, address, control_address, encrypted};
+use super::{Patience, control_address, encrypted};
 use crate::cli::address::{self, Protection};
 use crate::config::{ClickhouseEntry, Config, MysqlEntry, PostgresEntry, SqliteEntry};
 use crate::domain::TableName;

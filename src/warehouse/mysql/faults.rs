@@ -39,7 +39,7 @@ pub(super) fn concerns_schema(error: &sqlx::Error) -> bool {
 
 /// A table's database, null for the connection's own, and its name.
 pub(super) fn named(table: &TableName) -> Vec<Bind> {
-    let schema = table.schema().map_or(Bind::Unset, |schema| Bind::Text(schema.to_owned()));
+    let schema = table.schema().map_or(Bind::Null, |schema| Bind::Text(schema.to_owned()));
     vec![schema, Bind::Text(table.table().to_owned())]
 }
 

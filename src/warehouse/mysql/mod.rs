@@ -2,7 +2,6 @@
 
 mod faults;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -260,7 +259,7 @@ fn bind<'q>(query: Query<'q, sqlx::MySql, MySqlArguments>, value: &'q Bind) -> Q
         Bind::Integer(number) | Bind::Length(number) => query.bind(*number),
         Bind::Float(number) => query.bind(*number),
         Bind::Instant(instant) => query.bind(naive(*instant)),
-        Bind::Unset => query.bind(None::<String>),
+        Bind::Null => query.bind(None::<String>),
     }
 }
 

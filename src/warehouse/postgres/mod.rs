@@ -209,7 +209,7 @@ fn bind<'q>(query: Query<'q, sqlx::Postgres, PgArguments>, value: &'q Bind) -> Q
         Bind::Float(number) => query.bind(*number),
         Bind::Instant(instant) => query.bind(chrono_instant(*instant)),
         Bind::Length(microseconds) => query.bind(PgInterval { months: 0, days: 0, microseconds: *microseconds }),
-        Bind::Unset => query.bind(None::<String>),
+        Bind::Null => query.bind(None::<String>),
     }
 }
 

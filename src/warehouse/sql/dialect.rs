@@ -1,7 +1,5 @@
 //! What differs from one SQL engine to the next. A new engine is one more file in `dialects`.
 
-use std::fmt::Write;
-
 use sqlx::types::Uuid;
 
 use super::statement::{Bind, Binder};
@@ -21,9 +19,8 @@ pub(crate) trait Dialect: Send + Sync {
         name.parts().map(|part| self.quote(part)).collect::<Vec<_>>().join(".")
     }
 
-    /// Writes a parameter. `place` counts the values from 0 in the order in which they were bound; `sent` are those that
-    /// go with the statement, in the order that the engine wants.
-    fn write_parameter(&self, sql: &mut String, place: usize, value: &Bind, sent: &mut Vec<Bind>);
+    /// How values go with a statement.
+    fn parameters(&self) -> Parameters;
 
     /// Why the request cannot be met by these tables, where their columns are known beforehand.
     fn refuse(&self, _needs: &Needs, _events: &TableName) -> Option<WarehouseError> {
@@ -169,6 +166,17 @@ pub(crate) trait Dialect: Send + Sync {
     }
 }
 
+/// How values go with a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parameters {
+    /// `$1`, `?1`: each once, named by its number after that character.
+    Numbered(char),
+    /// `?`: in the order of the text, as often as they are used.
+    InOrder,
+    /// Not at all: they are written into the text.
+    InText,
+}
+
 /// How an event's experiments are read.
 pub(crate) struct Contexts {
     /// What follows the table `e`: a join that makes the rows.
@@ -182,14 +190,4 @@ pub(crate) struct Contexts {
 /// A text in the quotes of standard SQL.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-/// `?1`, `$1`: the values go as they were bound, each once.
-pub(crate) fn numbered(sql: &mut String, mark: char, place: usize, value: &Bind, sent: &mut Vec<Bind>) {
-    let _ = write!(sql, "{mark}{}", place + 1);
-    // The first time that a value is seen, all before it are known.
-    while sent.len() <= place {
-        sent.push(Bind::Unset);
-    }
-    sent[place] = value.clone();
 }

@@ -18,9 +18,9 @@ use jiff::civil::Date;
 
 pub(crate) use compile::{Place, Source, compile};
 pub(crate) use dialect::Dialect;
-pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed, literal};
+pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed};
 pub(crate) use rows::{Cell, Row, only};
-pub(crate) use statement::{Bind, Binder, Statement};
+pub(crate) use statement::{Bind, Binder, Statement, literal};
 
 use super::error::WarehouseError;
 use super::examine::Remark;

@@ -1,6 +1,7 @@
 //! What engines answer, and how rows become cohorts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -25,6 +26,17 @@ pub(crate) type Row = Vec<Cell>;
 
 /// The columns of the one query before its moments.
 const BEFORE_MOMENTS: usize = 8;
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cell::Null => Ok(()),
+            Cell::Integer(number) => write!(f, "{number}"),
+            Cell::Float(number) => write!(f, "{number}"),
+            Cell::Text(text) => f.write_str(text),
+        }
+    }
+}
 
 impl Cell {
     /// A whole number, if it is one.

@@ -1,9 +1,12 @@
 //! A statement with its values. Templates are filled with marks in place of values, so that each engine may write them in
 //! its own way when the text is complete.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use sqlx::types::Uuid;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Parameters};
 use crate::warehouse::instants::Micros;
 
 /// A statement and the values of its parameters, in order.
@@ -24,8 +27,8 @@ pub(crate) enum Bind {
     Instant(Micros),
     /// A length of time.
     Length(Micros),
-    /// A value that the text does not use.
-    Unset,
+    /// No value.
+    Null,
 }
 
 /// Around the place of a value. A control character: no name or text of ours holds it.
@@ -48,17 +51,61 @@ impl Binder {
     pub(crate) fn finish(self, text: &str, dialect: &dyn Dialect) -> Statement {
         let mut sql = String::with_capacity(text.len());
         let mut binds = Vec::new();
-        for (number, part) in text.split(MARK).enumerate() {
-            match part
-                .parse::<usize>()
-                .ok()
-                .filter(|_| number % 2 == 1)
-                .and_then(|place| Some((place, self.binds.get(place)?)))
-            {
-                Some((place, value)) => dialect.write_parameter(&mut sql, place, value, &mut binds),
-                None => sql.push_str(part),
+        let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
+        for (nth, part) in text.split(MARK).enumerate() {
+            // Every second part is the place of a value.
+            let value = part.parse::<usize>().ok().filter(|_| nth % 2 == 1);
+            let Some((place, value)) = value.and_then(|place| Some((place, self.binds.get(place)?))) else {
+                sql.push_str(part);
+                continue;
+            };
+            match dialect.parameters() {
+                Parameters::Numbered(mark) => {
+                    let number = *numbers.entry(place).or_insert_with(|| {
+                        binds.push(value.clone());
+                        binds.len()
+                    });
+                    let _ = write!(sql, "{mark}{number}");
+                }
+                Parameters::InOrder => {
+                    binds.push(value.clone());
+                    sql.push('?');
+                }
+                Parameters::InText => sql.push_str(&value.literal()),
             }
         }
         Statement { sql, binds }
     }
+}
+
+impl Bind {
+    /// The value as ClickHouse reads it.
+    fn literal(&self) -> String {
+        match self {
+            Bind::Key(key) => literal(&key.to_string()),
+            Bind::Text(text) => literal(text),
+            Bind::Integer(number) | Bind::Instant(number) | Bind::Length(number) => number.to_string(),
+            Bind::Float(number) => format!("{number:?}"),
+            Bind::Null => "NULL".to_owned(),
+        }
+    }
+}
+
+/// A text in quotes, with everything escaped that could end it.
+pub(crate) fn literal(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for c in text.chars() {
+        match c {
+            '\\' => quoted.push_str("\\\\"),
+            '\'' => quoted.push_str("\\'"),
+            '\0' => quoted.push_str("\\0"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
 }

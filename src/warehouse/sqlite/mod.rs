@@ -204,7 +204,7 @@ fn bind<'q>(
         Bind::Text(text) => query.bind(text.as_str()),
         Bind::Integer(number) | Bind::Instant(number) | Bind::Length(number) => query.bind(*number),
         Bind::Float(number) => query.bind(*number),
-        Bind::Unset => query.bind(None::<String>),
+        Bind::Null => query.bind(None::<String>),
     }
 }
 

@@ -1,7 +1,6 @@
 //! ClickHouse, within what its release 18.16 understands: numbers are columns of their own, values are written into the text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use sqlx::types::Uuid;
 
@@ -10,7 +9,7 @@ use crate::domain::{ExposedBy, Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
 use crate::warehouse::needs::Needs;
-use crate::warehouse::sql::dialect::{Contexts, Dialect};
+use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters};
 use crate::warehouse::sql::statement::{Bind, Binder};
 
 /// The columns of the tables with their types.
@@ -51,14 +50,8 @@ impl Dialect for Clickhouse {
         name.parts().map(|part| self.quote(part)).collect::<Vec<_>>().join(".")
     }
 
-    fn write_parameter(&self, sql: &mut String, _place: usize, value: &Bind, _sent: &mut Vec<Bind>) {
-        let _ = match value {
-            Bind::Key(key) => write!(sql, "{}", literal(&key.to_string())),
-            Bind::Text(text) => write!(sql, "{}", literal(text)),
-            Bind::Integer(number) | Bind::Instant(number) | Bind::Length(number) => write!(sql, "{number}"),
-            Bind::Float(number) => write!(sql, "{number:?}"),
-            Bind::Unset => Ok(()),
-        };
+    fn parameters(&self) -> Parameters {
+        Parameters::InText
     }
 
     /// A column that is not there, or holds something else, is told before the server is asked.
@@ -205,23 +198,4 @@ impl Dialect for Clickhouse {
 fn is_number(held: &str) -> bool {
     let held = held.strip_prefix("Nullable(").and_then(|held| held.strip_suffix(')')).unwrap_or(held);
     ["Int", "UInt", "Float", "Decimal"].iter().any(|number| held.starts_with(number))
-}
-
-/// A text in quotes, with everything escaped that could end it.
-pub(crate) fn literal(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('\'');
-    for c in text.chars() {
-        match c {
-            '\\' => quoted.push_str("\\\\"),
-            '\'' => quoted.push_str("\\'"),
-            '\0' => quoted.push_str("\\0"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('\'');
-    quoted
 }

@@ -5,7 +5,7 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
-pub(crate) use clickhouse::{Clickhouse, Typed, literal};
+pub(crate) use clickhouse::{Clickhouse, Typed};
 pub(crate) use mysql::Mysql;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;

@@ -1,8 +1,7 @@
 //! MySQL 8 and MariaDB 10.6 and later, JSON kept as JSON, instants as DATETIME(6) in UTC or as TIMESTAMP(6).
 
 use crate::domain::Field;
-use crate::warehouse::sql::dialect::{Contexts, Dialect, quoted};
-use crate::warehouse::sql::statement::Bind;
+use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 
 /// What a number too large for a double reads as.
 const LARGEST: &str = "1.7976931348623157e308";
@@ -15,9 +14,8 @@ impl Dialect for Mysql {
         format!("`{}`", identifier.replace('`', "``"))
     }
 
-    fn write_parameter(&self, sql: &mut String, _place: usize, value: &Bind, sent: &mut Vec<Bind>) {
-        sql.push('?');
-        sent.push(value.clone());
+    fn parameters(&self) -> Parameters {
+        Parameters::InOrder
     }
 
     fn explain(&self) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 use sqlx::types::Uuid;
 
 use crate::domain::Field;
-use crate::warehouse::sql::dialect::{Contexts, Dialect, numbered, quoted};
+use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 use crate::warehouse::sql::statement::{Bind, Binder};
 
 /// A number this long may leave the range of a double, and a cast of it would fail the whole query.
@@ -17,8 +17,8 @@ impl Dialect for Postgres {
         format!("\"{}\"", identifier.replace('"', "\"\""))
     }
 
-    fn write_parameter(&self, sql: &mut String, place: usize, value: &Bind, sent: &mut Vec<Bind>) {
-        numbered(sql, '$', place, value, sent);
+    fn parameters(&self) -> Parameters {
+        Parameters::Numbered('$')
     }
 
     fn materialized(&self) -> Option<&'static str> {

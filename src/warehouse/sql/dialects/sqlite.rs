@@ -2,7 +2,7 @@
 
 use crate::domain::Field;
 use crate::warehouse::instants::{Micros, date_of};
-use crate::warehouse::sql::dialect::{Contexts, Dialect, numbered, quoted};
+use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 use crate::warehouse::sql::statement::{Bind, Binder};
 
 /// The largest double; what is larger reads as infinite.
@@ -18,8 +18,8 @@ impl Dialect for Sqlite {
         format!("\"{}\"", identifier.replace('"', "\"\""))
     }
 
-    fn write_parameter(&self, sql: &mut String, place: usize, value: &Bind, sent: &mut Vec<Bind>) {
-        numbered(sql, '?', place, value, sent);
+    fn parameters(&self) -> Parameters {
+        Parameters::Numbered('?')
     }
 
     fn explain(&self) -> Option<&'static str> {
