@@ -91,8 +91,15 @@ impl Dialect for Clickhouse {
     }
 
     fn is_key(&self, column: &str, key: Uuid, binder: &mut Binder) -> String {
+        let name = column.rsplit('.').next().unwrap_or(column);
+        let mut bound = |text: String| binder.bind(Bind::Text(text));
         let spellings = [key.to_string(), key.to_string().to_uppercase()];
-        format!("toString({column}) IN ({})", spellings.map(|text| binder.bind(Bind::Text(text))).join(", "))
+        match self.0.assignments.get(name).map(String::as_str) {
+            // The column itself, so that the table's order is of use.
+            Some("UUID") => format!("{column} = toUUID({})", bound(key.to_string())),
+            Some(_) => format!("{column} IN ({})", spellings.map(bound).join(", ")),
+            None => format!("toString({column}) IN ({})", spellings.map(bound).join(", ")),
+        }
     }
 
     fn key_text(&self, key: &str) -> String {
