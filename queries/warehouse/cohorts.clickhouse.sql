@@ -2,13 +2,17 @@
 -- ClickHouse 18.16 understands: subqueries in place of common table expressions, joins by USING, no window functions.
 {% if cluster %}
 -- The join's right side is asked of each shard as a whole, so that nothing but moments travels.
+{% endif %}
 SELECT cohort_day, epoch, variant_id, units, events, missing, not_numbers, multiple_exposed
 {%- for moment in moments %}, moment_{{ loop.index0 }}{% endfor %}
 
+{% if cluster %}
 FROM cluster({{ cluster }}, system.one)
 ALL LEFT JOIN
-(
+{% else %}
+FROM
 {% endif %}
+(
 SELECT
 {% if cluster %}
     toUInt8(0) AS dummy,
@@ -21,6 +25,10 @@ SELECT
     sum(missing) AS missing,
     sum(not_numbers) AS not_numbers,
     countIf(role = 1) AS multiple_exposed
+{% for sum in sums %}
+    , groupArrayIf(sum_{{ loop.index0 }}, role = 0) AS sums_{{ loop.index0 }}
+    , arraySum(sums_{{ loop.index0 }}) / length(sums_{{ loop.index0 }}) AS mean_{{ loop.index0 }}
+{% endfor %}
 {% for moment in moments %}
     , {{ moment }} AS moment_{{ loop.index0 }}
 {% endfor %}
@@ -63,7 +71,7 @@ ANY LEFT JOIN
         unit_key,
         toUInt8(0) AS role,
 {% for sum in sums %}
-        toFloat64({{ sum }}) AS sum_{{ loop.index0 }},
+        {{ sum }} AS sum_{{ loop.index0 }},
 {% endfor %}
         0{% for reading in readings %} + countIf(event = {{ reading.event }} AND isNull(number_{{ reading.field }})){% endfor %} AS missing,
         0{% for reading in readings %} + countIf(event = {{ reading.event }} AND isNotNull(number_{{ reading.field }}) AND NOT isFinite(assumeNotNull(number_{{ reading.field }}))){% endfor %} AS not_numbers,
@@ -105,7 +113,7 @@ ANY LEFT JOIN
 )
 USING (unit_key, role)
 GROUP BY cohort_day, epoch, variant_id
-{% if cluster %}
 )
+{% if cluster %}
 USING dummy
 {% endif %}

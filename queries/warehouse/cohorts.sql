@@ -127,6 +127,9 @@ exposures AS {{ materialized }} (
 readings AS (
     SELECT
         x.unit,
+        x.cohort_day,
+        x.epoch,
+        x.variant_id,
         CASE
 {% for event in events %}
             WHEN {{ event.is }} THEN {{ loop.index0 }}
@@ -159,17 +162,26 @@ numbers AS (
         {{ field.number }} AS number_{{ loop.index0 }},
 {% endfor %}
         event,
-        unit
+        unit,
+        cohort_day,
+        epoch,
+        variant_id
     FROM readings
 {% if loosely %}
     WHERE event IS NOT NULL
 {% endif %}
     {{ fence }}
 ),
--- One row per unit that has an event.
-sums AS (
+-- Each unit once more, without an event: one that has none is a zero, not an absence.
+marks AS (
+    SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
+    FROM numbers
+    UNION ALL
+    SELECT {% for field in fields %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id
+    FROM exposures
+),
+units AS (
     SELECT
-        unit,
 {% for sum in sums %}
         {{ sum }} AS sum_{{ loop.index0 }},
 {% endfor %}
@@ -183,24 +195,12 @@ sums AS (
             + count(CASE WHEN event = {{ reading.event }} AND NOT missing_{{ reading.field }} AND number_{{ reading.field }} IS NULL THEN 1 END)
 {% endfor %}
             AS not_numbers,
-        count(*) AS events
-    FROM numbers
-    GROUP BY unit
-),
--- One row per unit; one without events is a zero, not an absence.
-units AS (
-    SELECT
-        x.cohort_day,
-        x.epoch,
-        x.variant_id,
-{% for sum in sums %}
-        {{ doubles[loop.index0] }} AS sum_{{ loop.index0 }},
-{% endfor %}
-        coalesce(s.missing, 0) AS missing,
-        coalesce(s.not_numbers, 0) AS not_numbers,
-        coalesce(s.events, 0) AS events
-    FROM exposures AS x
-    LEFT JOIN sums AS s ON s.unit = x.unit
+        count(event) AS events,
+        cohort_day,
+        epoch,
+        variant_id
+    FROM marks
+    GROUP BY unit, cohort_day, epoch, variant_id
 ){% if by_window %},
 centred AS (
     SELECT

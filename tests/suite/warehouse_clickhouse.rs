@@ -263,19 +263,29 @@ async fn what_the_tables_of_clickhouse_lack_is_said_in_words() {
 async fn a_query_of_clickhouse_ends_when_its_time_is_up_or_nobody_waits() {
     let servers = Clickhouse::start(1).await;
     servers.sql(0, "CREATE DATABASE slow").await;
-    let [assignments, events] = tables("slow", "");
+    let [assignments, _] = tables("slow", "");
     servers.sql(0, &assignments).await;
-    servers.sql(0, &events).await;
-    servers.sql(0, "DROP TABLE slow.assignments").await;
-    // A view of which nobody sees the end.
+    let now = "toDateTime('2026-01-05 01:00:00', 'UTC')";
     servers
         .sql(
             0,
-            "CREATE VIEW slow.assignments AS SELECT toUUID('00000000-0000-0000-0000-0000000000e1') AS experiment_id, 'user' AS unit_type,
-                 toString(sipHash64(number) % 7) AS unit_id, toUUID('00000000-0000-0000-0000-00000000000c') AS variant_id,
-                 toDateTime('2026-01-05 01:00:00', 'UTC') AS assigned_at FROM system.numbers",
+            &format!(
+                "INSERT INTO slow.assignments SELECT toUUID('00000000-0000-0000-0000-0000000000e1'), 'user', '1',
+                     toUUID('00000000-0000-0000-0000-00000000000c'), {now}"
+            ),
         )
         .await;
+    // Each insert is a block of its own, and each block takes a second.
+    servers
+        .sql(
+            0,
+            "CREATE TABLE slow.events (event_type String, unit_type String, unit_id String, timestamp DateTime,
+                 latency_ms Float64 ALIAS toFloat64(sleep(1))) ENGINE = Memory",
+        )
+        .await;
+    for _ in 0..60 {
+        servers.sql(0, &format!("INSERT INTO slow.events SELECT 'plan', 'user', '1', {now}")).await;
+    }
     let hasty = ClickhouseSettings { statement_timeout: Duration::from_secs(1), ..settings(&servers, "slow") };
     let error = collect(&ClickhouseWarehouse::connect(hasty).await.unwrap()).await.unwrap_err();
     assert!(matches!(error, WarehouseError::TimedOut { .. }), "{error:?}");

@@ -8,7 +8,7 @@ use super::statement::{Bind, Binder, Statement};
 use crate::domain::ExposedBy;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::{date_of, midnight};
-use crate::warehouse::needs::{Adds, Needs, Reading};
+use crate::warehouse::needs::{Adds, Needs, Reading, UnitSum};
 use crate::warehouse::tables::Tables;
 
 /// Where exposures are read.
@@ -65,9 +65,11 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
     };
     let events: Vec<Value> = event_names.iter().map(|name| context! { is => of_type(name) }).collect();
     let fields = fields(needs, &event_names, dialect);
-    let sums: Vec<String> = needs.sums.iter().map(|sum| unit_sum(dialect, sum.event, sum.adds, b)).collect();
-    let doubles: Vec<String> =
-        (0..sums.len()).map(|sum| dialect.double(&format!("coalesce(s.sum_{sum}, 0)"))).collect();
+    let sum_of = |sum: &UnitSum| {
+        let total = unit_sum(dialect, sum.event, sum.adds, b);
+        dialect.double(&format!("coalesce({total}, 0)"))
+    };
+    let sums: Vec<String> = needs.sums.iter().map(sum_of).collect();
     let readings =
         needs.readings.iter().map(|reading: &Reading| context! { event => reading.event, field => reading.field });
     let readings: Vec<Value> = readings.collect();
@@ -80,7 +82,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         Source::UniqueAssignments => None,
         Source::Assignments => Some(context! {
             table => format!("{} AS a", dialect.table(&place.tables.assignments)),
-            unit => dialect.exact("a.unit_id"),
+            unit => dialect.unit_key("a.unit_id"),
             unit_id => "a.unit_id",
             variant => dialect.key_text("a.variant_id"),
             instant => assigned_at.as_str(),
@@ -101,7 +103,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
             conditions.extend(dialect.carries(needs.experiment_id, b));
             Some(context! {
                 table => format!("{} AS e {}", dialect.table(&place.tables.events), contexts.join),
-                unit => dialect.exact("e.unit_id"),
+                unit => dialect.unit_key("e.unit_id"),
                 unit_id => "e.unit_id",
                 variant => contexts.variant,
                 instant => happened_at.as_str(),
@@ -124,8 +126,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         of_experiment => dialect.is_key("a.experiment_id", needs.experiment_id, b),
         reach_assignments => dialect.reach("a.assigned_at", needs.exposed_from, needs.events_to - needs.window, b),
         reach_events => dialect.reach(&raw_timestamp, needs.exposed_from, needs.events_to, b),
-        exact_unit => dialect.exact("a.unit_id"),
-        exact_event_unit => dialect.exact("e.unit_id"),
+        exact_unit => dialect.unit_key("a.unit_id"),
+        exact_event_unit => dialect.unit_key("e.unit_id"),
         variant => dialect.key_text("a.variant_id"),
         variant_text => "variant_id",
         day_assigned => dialect.day(&assigned_at),
@@ -137,7 +139,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         zero => dialect.integer("0"),
         moments => moments(needs, dialect),
         source, assigned_at, happened_at, unit_type, exposed_from, events_to, assigning_since, window, spans,
-        event_names, events, fields, readings, sums, doubles,
+        event_names, events, fields, readings, sums,
     };
     let text = render(dialect.template(), values).map_err(|error| WarehouseError::Query {
         doing: format!("writing the query of experiment {:?}", needs.experiment),

@@ -83,7 +83,12 @@ pub(crate) trait Dialect: Send + Sync {
         text.to_owned()
     }
 
-    /// Whether `exact` is more than the text itself.
+    /// A unit's id as one groups by it.
+    fn unit_key(&self, id: &str) -> String {
+        id.to_owned()
+    }
+
+    /// Whether `exact` and `unit_key` are more than the text itself.
     fn compares_loosely(&self) -> bool {
         false
     }

@@ -28,10 +28,6 @@ fn one_statement_serves_all_metrics() {
     assert_eq!(
         statement.binds,
         [
-            Bind::Text("user".to_owned()),
-            micros("2026-01-05T00:00:00Z"),
-            micros("2026-01-08T00:00:00Z"),
-            Bind::Length(86_400_000_000),
             // The spans are cut to the dates, and the one that lies outside them is gone.
             micros("2026-01-05T00:00:00Z"),
             micros("2026-01-05T02:00:00Z"),
@@ -39,10 +35,14 @@ fn one_statement_serves_all_metrics() {
             micros("2026-01-05T02:15:00Z"),
             micros("2026-01-07T00:00:00Z"),
             Bind::Integer(1),
+            Bind::Key(EXPERIMENT.parse().unwrap()),
             Bind::Text("plan_accepted".to_owned()),
             Bind::Text("plan_generated".to_owned()),
+            Bind::Text("user".to_owned()),
+            Bind::Length(86_400_000_000),
+            micros("2026-01-05T00:00:00Z"),
+            micros("2026-01-08T00:00:00Z"),
             Bind::Float(2000.0),
-            Bind::Key(EXPERIMENT.parse().unwrap()),
         ]
     );
 }

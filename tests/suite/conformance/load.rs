@@ -55,6 +55,7 @@ const POSTGRES: &str = "
         unit_id varchar(255) NOT NULL, variant_id uuid NOT NULL, assigned_at timestamptz NOT NULL);
     CREATE INDEX ON exp.assignments (experiment_id, assigned_at);
     CREATE TABLE exp.first_assignments (LIKE exp.assignments, UNIQUE (experiment_id, unit_id));
+    CREATE INDEX ON exp.first_assignments (experiment_id, assigned_at);
     CREATE TABLE exp.events (
         id uuid PRIMARY KEY DEFAULT gen_random_uuid(), event_type varchar(100) NOT NULL, unit_type varchar(50) NOT NULL,
         unit_id varchar(255) NOT NULL, experiments jsonb, context jsonb, metrics jsonb, payload jsonb,

@@ -40,7 +40,7 @@ defaults:
 ";
 
 /// How many nights are lived through.
-const NIGHTS: i64 = 4;
+const NIGHTS: i64 = 6;
 
 fn scenarios() -> Vec<Scenario> {
     let smaller = |scenario: Scenario| Scenario { units_per_day: 900, ..scenario };

@@ -16,7 +16,7 @@ const EVENT_TYPES: [&str; 4] = ["plan_generated", "plan_accepted", "edit_applied
 pub(super) const FIRST: Date = date(2026, 1, 5);
 /// How many experiments there are.
 pub(super) const EXPERIMENTS: usize = 3;
-const UNITS: u64 = 16_500;
+const UNITS: u64 = 16_800;
 
 #[derive(Clone)]
 pub(super) struct Assignment {

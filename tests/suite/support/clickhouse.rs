@@ -41,11 +41,6 @@ impl Clickhouse {
         format!("http://127.0.0.1:{}", self.ports[server])
     }
 
-    /// The port of a server's HTTP interface.
-    pub fn port(&self, server: usize) -> u16 {
-        self.ports[server]
-    }
-
     /// How many servers there are.
     pub fn servers(&self) -> usize {
         self.ports.len()
