@@ -56,9 +56,11 @@ FROM
             FROM {{ source.table }}
             WHERE {{ source.condition }}
               AND {{ source.reach_all }}
+{% if source.narrow %}
               AND {{ source.unit }} IN (
                 SELECT {{ source.unit }} FROM {{ source.table }} WHERE {{ source.condition }} AND {{ source.reach }}
               )
+{% endif %}
             GROUP BY unit_key, variant_id
         )
         GROUP BY unit_key
@@ -100,9 +102,11 @@ ANY LEFT JOIN
             FROM {{ source.table }}
             WHERE {{ source.condition }}
               AND {{ source.reach_all }}
+{% if source.narrow %}
               AND {{ source.unit }} IN (
                 SELECT {{ source.unit }} FROM {{ source.table }} WHERE {{ source.condition }} AND {{ source.reach }}
               )
+{% endif %}
             GROUP BY unit_key, variant_id
         )
         GROUP BY unit_key

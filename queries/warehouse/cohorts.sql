@@ -15,6 +15,7 @@ arms AS (
       AND {{ source.reach_all }}
 {% endif %}
       AND ({{ source.instant }} >= {{ assigning_since }} AND {{ source.instant }} < {{ events_to }}{% if may_misread %} OR {{ source.instant }} IS NULL{% endif %})
+{% if source.narrow %}
       AND {{ source.unit }} IN (
         SELECT {{ source.unit }}
         FROM {{ source.table }}
@@ -24,6 +25,7 @@ arms AS (
 {% endif %}
           AND ({{ source.instant }} >= {{ exposed_from }} AND {{ source.instant }} < {{ events_to }}{% if may_misread %} OR {{ source.instant }} IS NULL{% endif %})
       )
+{% endif %}
     GROUP BY {{ source.unit }}, {{ source.variant }}
 ),
 ranked AS (

@@ -89,6 +89,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
             condition => dialect.is_key("a.experiment_id", needs.experiment_id, b),
             reach_all => dialect.reach("a.assigned_at", since, needs.events_to, b),
             reach => dialect.reach("a.assigned_at", needs.exposed_from, needs.events_to, b),
+            narrow => false,
         }),
         Source::Events => {
             let contexts = dialect.contexts();
@@ -110,6 +111,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
                 condition => conditions.join(" AND "),
                 reach_all => dialect.reach(&raw_timestamp, since, needs.events_to, b),
                 reach => dialect.reach(&raw_timestamp, needs.exposed_from, needs.events_to, b),
+                // Events are many: only those of units that are there on the days asked for are looked through.
+                narrow => true,
             })
         }
     };

@@ -24,7 +24,7 @@ metrics:
     denominator: { event: plan_generated }
   slow_plans:
     direction: decrease
-    numerator: { event: plan_generated, count_above: { field: latency_ms, threshold: 2500 } }
+    numerator: { event: plan_generated, count_above: { field: latency_ms, threshold: 900 } }
     denominator: { event: plan_generated }
 ";
 
@@ -34,7 +34,7 @@ defaults:
     - { allocation: 0.10, min_days: 1, min_units: 80 }
     - { allocation: 0.25, min_days: 1, min_units: 80 }
   guardrails:
-    - { metric: acceptance_rate, margin: 0.05 }
+    - { metric: acceptance_rate, margin: 0.10 }
     - { metric: cost_per_plan, margin: 0.10 }
     - { metric: slow_plans, margin: 0.50 }
 ";

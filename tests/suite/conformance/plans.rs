@@ -148,7 +148,11 @@ async fn mariadb_reads_the_day_by_its_indexes() {
     // id, select_type, table, type, …
     let lines: Vec<Vec<&str>> = plan.lines().map(|line| line.split('\t').collect()).collect();
     let events: Vec<_> = lines.iter().filter(|line| line[2] == "e").collect();
-    assert!(!events.is_empty() && events.iter().all(|line| matches!(line[3], "ref" | "range" | "eq_ref")), "{plan}");
+    assert!(
+        !events.is_empty()
+            && events.iter().all(|line| ["ref", "range", "eq_ref"].iter().any(|by| line[3].starts_with(by))),
+        "{plan}"
+    );
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Dialect for Sqlite {
         let column = format!("e.{}", self.quote(field.root.as_str()));
         let path = quoted(&format!("$.\"{}\"", field.key));
         // What is no JSON at all holds something else than a number.
-        format!("CASE WHEN json_valid({column}) THEN {column} -> {path} ELSE '\"\"' END")
+        format!("CASE WHEN json_valid({column}) THEN {column} -> {path} WHEN {column} IS NOT NULL THEN '\"\"' END")
     }
 
     fn is_missing(&self, json: &str) -> String {
