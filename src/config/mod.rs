@@ -10,6 +10,7 @@ mod promotion;
 mod schema;
 mod secret;
 mod settings;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,10 @@ pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
-    ClickhouseEntry, EncryptionWord, ExposureWord, MlflowEntry, MysqlEntry, PostgresEntry, ScheduleEntry, SettingsFile,
-    SmtpEntry, SqliteEntry,
+    ActionWord, AttachWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord, MailEntry, MlflowEntry,
+    MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry, TellWord,
 };
+pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
 use crate::domain::{ExposedBy, Metric};
 use document::Document;

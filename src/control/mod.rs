@@ -4,6 +4,7 @@
 //! and every write checks the rows that it touched. It records what others decide and never decides itself.
 
 mod acts;
+mod archive;
 mod collected;
 mod error;
 mod incidents;
@@ -20,6 +21,7 @@ mod rules;
 mod snapshot;
 mod statement;
 mod steps;
+mod telling;
 mod undo;
 
 use std::time::Duration;
@@ -29,6 +31,7 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, Connection, Executor};
 
+pub use archive::{IncidentOnRecord, JournalledMail, JudgedExperiment, ReportOnRecord, RunOnRecord};
 pub use collected::Progress;
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
@@ -43,6 +46,7 @@ pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 pub use steps::Change;
+pub use telling::SettledLate;
 pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.

@@ -5,8 +5,11 @@
 //! own mail parser, so that a fault cannot hide on both sides.
 
 pub mod clickhouse;
+pub mod hooks;
 pub mod launcher;
+pub mod mail_checkers;
 pub mod mariadb;
+pub mod metabase;
 pub mod mlflow;
 pub mod postgres;
 pub mod smtp;
