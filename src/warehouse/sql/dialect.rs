@@ -144,7 +144,8 @@ pub(crate) trait Dialect: Send + Sync {
         None
     }
 
-    /// Whether moments are centred by a window over the units, since no aggregate of the engine does it without cancellation.
+    /// Whether moments are centred by a window over the units: aggregates such as `regr_sxx` and `var_pop`, which update means
+    /// and squares row by row, lose digits where a mean is 10⁸ standard deviations from zero.
     fn centres_by_window(&self) -> bool {
         true
     }

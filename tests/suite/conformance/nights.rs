@@ -139,7 +139,10 @@ async fn live(name: &str, store: Store, warehouse: Value) -> Vec<String> {
                  AS line FROM rampkeeper_decisions ORDER BY position)",
             )
             .await;
-        lived.push(format!("code {:?}\n{}\n{}", night.code, to_nine_digits(&decided), plain_page(&world.page(day(n)))));
+        // A night without an experiment that runs leaves no page.
+        let page = world.path(&format!("reports/nights/{}.html", day(n)));
+        let page = std::fs::read_to_string(page).unwrap_or_default();
+        lived.push(format!("code {:?}\n{}\n{}", night.code, to_nine_digits(&decided), plain_page(&page)));
     }
     lived
 }

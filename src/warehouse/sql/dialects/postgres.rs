@@ -102,17 +102,4 @@ impl Dialect for Postgres {
         });
         Some(format!("({})", contains.join(" OR ")))
     }
-
-    /// `regr_sxx` and `regr_sxy` use Youngs and Cramer's recurrence since version 12, not raw sums of squares.
-    fn centres_by_window(&self) -> bool {
-        false
-    }
-
-    fn centred_squares(&self, sum: usize) -> String {
-        format!("regr_sxx(sum_{sum}, sum_{sum})")
-    }
-
-    fn centred_products(&self, y: usize, d: usize) -> String {
-        format!("regr_sxy(sum_{y}, sum_{d})")
-    }
 }
