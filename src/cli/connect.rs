@@ -218,7 +218,8 @@ pub(super) fn mlflow(config: &Config, entry: &MlflowEntry, patience: Patience) -
     Ok(MlflowRegistry::new(found.settings)?)
 }
 
-fn mailer(config: &Config) -> anyhow::Result<Option<Box<dyn Mailer>>> {
+/// The way to the readers, if mail is configured.
+pub(super) fn mailer(config: &Config) -> anyhow::Result<Option<Box<dyn Mailer>>> {
     let Some(mail) = &config.settings.mail else { return Ok(None) };
     match (&mail.smtp, &mail.directory) {
         (Some(smtp), _) => Ok(Some(Box::new(smtp_mailer(config, smtp, Patience::OF_A_NIGHT)?))),

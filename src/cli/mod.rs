@@ -6,6 +6,8 @@ mod analyze;
 mod check;
 mod connect;
 mod demo;
+mod enroll;
+mod experiments;
 mod explain;
 mod history;
 mod metabase;
@@ -14,15 +16,20 @@ mod mlflow;
 mod named;
 mod night;
 mod output;
+mod policy;
+mod prompts;
 mod pulse;
+mod qualify;
 mod remake;
 mod replay;
+mod report;
 mod schema;
 mod serve;
 mod shown;
 mod simulate;
 mod status;
 mod stop;
+mod sync;
 mod undo;
 mod verify;
 
@@ -134,6 +141,19 @@ enum Command {
     ///
     /// Example: rampkeeper rollback checkout_ranker_exp/ranker_v7 --by ana --reason complaints
     Rollback(acts::RollbackArguments),
+    /// Policies, and the model versions behind theirs.
+    #[command(subcommand, alias = "policies")]
+    Policy(policy::PolicyCommand),
+    /// Experiments, and the variants that they begin with.
+    #[command(subcommand, alias = "experiment")]
+    Experiments(experiments::ExperimentsCommand),
+    /// Prompts, and the files behind their versions.
+    #[command(subcommand, alias = "prompt")]
+    Prompts(prompts::PromptsCommand),
+    /// Hold a version's offline results against its baseline's, and mark it as a candidate if it passes.
+    Qualify(qualify::QualifyArguments),
+    /// Let a qualified version into its experiment, at 10 % at most; the others shrink in proportion.
+    Enroll(enroll::EnrollArguments),
     /// Run the night on the schedule of the configuration until stopped.
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
@@ -158,6 +178,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Make a stored night again from its stored moments; it must give the stored decisions.
     Replay(replay::ReplayArguments),
+    /// Show a recorded night again, write all of them as pages, or send a night's mail once more.
+    Report(report::ReportArguments),
     /// Check the ledger: the chain of hashes, and every decision made again.
     Verify(verify::VerifyArguments),
     /// Push dashboards to Metabase, or write them out as files.
@@ -248,6 +270,11 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Hold(arguments) => acts::hold(&global, &arguments).await,
         Command::Resume(arguments) => acts::resume(&global, &arguments).await,
         Command::Rollback(arguments) => acts::rollback(&global, &arguments).await,
+        Command::Policy(command) => policy::policy(&global, &command).await,
+        Command::Experiments(command) => experiments::experiments(&global, &command).await,
+        Command::Prompts(command) => prompts::prompts(&global, &command).await,
+        Command::Qualify(arguments) => qualify::qualify(&global, &arguments).await,
+        Command::Enroll(arguments) => enroll::enroll(&global, &arguments).await,
         Command::Serve => serve::serve(&global).await,
         Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),
@@ -257,6 +284,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::History(arguments) => history::history(&arguments, &global).await,
         Command::Explain(arguments) => explain::explain(&arguments, &global).await,
         Command::Replay(arguments) => replay::replay(&arguments, &global).await,
+        Command::Report(arguments) => report::report(&arguments, &global).await,
         Command::Verify(arguments) => verify::verify(&arguments, &global).await,
         Command::Metabase(arguments) => metabase::metabase(&arguments, global.output).await,
         Command::Schema(arguments) => schema::schema(&arguments, global.output),
@@ -277,7 +305,7 @@ fn keep_no_core() {
 /// Logs go to standard error; results go to standard output.
 fn start_logging(arguments: &Arguments) {
     let quiet = matches!(arguments.command, Command::Demo(_));
-    let otherwise = if quiet { "error" } else { "warn,rampkeeper=info" };
+    let otherwise = if quiet { "error" } else { "warn,usvg=error,rampkeeper=info" };
     let filter = EnvFilter::try_from_env("RAMPKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(otherwise));
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
     match arguments.global.log_format {

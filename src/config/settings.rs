@@ -28,7 +28,7 @@ pub struct SettingsFile {
     pub chat: Vec<ChatEntry>,
     /// An address that is pinged when a night begins and ends, and alarms when none does.
     pub heartbeat: Option<HeartbeatEntry>,
-    /// A folder that a page per night is written to.
+    /// A folder for the site: an index, a page per night, a page per experiment.
     pub reports: Option<PathBuf>,
     /// When `serve` runs the night.
     pub schedule: Option<ScheduleEntry>,
@@ -39,6 +39,12 @@ pub struct SettingsFile {
     pub metrics: Option<PathBuf>,
     /// The promotion file; `promotion.yml` beside this one unless told.
     pub promotion: Option<PathBuf>,
+    /// The file of policies, for `policy sync`; `policies.yml` beside this one unless told.
+    pub policies: Option<PathBuf>,
+    /// The file of experiments, for `experiments sync`; `experiments.yml` beside this one unless told.
+    pub experiments: Option<PathBuf>,
+    /// The file of prompts, for `prompts sync`; `prompts.yml` beside this one unless told.
+    pub prompts: Option<PathBuf>,
 }
 
 /// The control store.

@@ -216,3 +216,25 @@ registry: { mlflow: { url: \"http://mlflow:5000\", ca_file: ca.pem } }
     let sound = settings.replace("?sslmode=sometimes", "").replace("require", "verify-ca").replace("http:", "https:");
     assert!(load_from(&sound, METRICS, PROMOTION).is_ok());
 }
+
+#[test]
+fn a_digest_has_readers_and_says_something() {
+    let with = |mail: &str| format!("{SETTINGS}mail:\n  from: a@b.c\n  to: [a@b.c]\n  directory: mails\n{mail}");
+    let mail = "  quiet: skip\n  actions: [rollback, ramp]\n  attach: [csv]\n  templates: own\n  digests:\n    - to: [x@b.c]\n      \
+                experiments: [planner_*]\n      tell: [needs_you, broken]\n";
+    let config = load_from(&with(mail), METRICS, PROMOTION).unwrap();
+    let entry = config.settings.mail.unwrap();
+    assert_eq!((entry.quiet, entry.owners, entry.attach), (QuietWord::Skip, None, vec![AttachWord::Csv]));
+    assert_eq!(entry.digests[0].tell.as_deref(), Some(&[TellWord::NeedsYou, TellWord::Broken][..]));
+    let told = load_from(
+        &with("  digests:\n    - to: []\n    - { to: [nobody], experiments: [], tell: [] }\n"),
+        METRICS,
+        PROMOTION,
+    )
+    .unwrap_err();
+    for fault in
+        ["mail.digests.0: `to` names nobody", "is no mail address", "`experiments` names none", "`tell` says nothing"]
+    {
+        assert!(told.contains(fault), "{fault}: {told}");
+    }
+}

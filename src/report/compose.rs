@@ -16,6 +16,8 @@ const MOST_BYTES: usize = 80_000;
 const MOST_BYTES_SENT: usize = 96_000;
 /// What the sentences about what was cut may take.
 const FOR_THE_CUT: usize = 1_500;
+/// Longer titles are cut by whoever shows them.
+const LONGEST_TITLE: usize = 70;
 /// So many lines of what changed or needs somebody stand on top.
 const MOST_AT_A_GLANCE: usize = 12;
 /// Only the first so many candidates of a mail have pictures.
@@ -444,12 +446,13 @@ fn own_mail(
     };
     let mut card = Card::of(experiment, words);
     illustrate(night, experiment, &mut card, pictures, readers, pasts);
-    let (name, of) = (view::plain(&experiment.name), view::plain(&candidate.name));
+    let short = |name: &str| view::shortened(&view::plain(name), 40);
+    let (name, of) = (short(&experiment.name), short(&candidate.name));
     let word = view::word_of(&candidate.decision.outcome, words);
     let heading = words.fill("action_heading", &[("word", &word), ("experiment", &name), ("candidate", &of)]);
     let of_kind = |kind: &str| {
         let mut digest = form.view(night);
-        digest.title.clone_from(&heading);
+        digest.title = view::shortened(&heading, LONGEST_TITLE);
         digest.preheader = candidate.decision.reasons.first().map(|r| view::plain(&r.to_string())).unwrap_or_default();
         let tone = card.candidates.first().map_or(Tone::Open, |c| c.tone);
         let rendered = stationery.render(&format!("card.{kind}"), &card)?;

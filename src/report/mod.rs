@@ -17,6 +17,7 @@ mod draft;
 mod follow;
 mod night;
 mod pictures;
+pub mod site;
 mod specimen;
 mod stationery;
 mod view;

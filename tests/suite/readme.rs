@@ -102,22 +102,43 @@ async fn the_steps_on_real_servers_work_as_written() {
     let check = "rampkeeper check --as-of 2026-03-31";
     let script = here(&blocks("sh")[2..].join("\n"));
     assert!(script.contains(check));
+    // The example's freezes name days of the calendar on which this test may run.
+    let script = script.replace("rampkeeper enroll ", "rampkeeper enroll --now 2026-04-01T08:00:00Z ");
     let script = script.replace(check, &format!("{check} && exit 9 || test $? -eq 1"));
     let (told, fine) = bash(&script, dir.path(), &path).await;
     assert!(fine, "{told}");
 
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What the README shows of the way from a trained model is what was said, line by line.
+    let readme = readme();
+    let section = readme.split("## From a trained model to production").nth(1).unwrap().split("\n## ").next().unwrap();
+    let shown = section.split("```text\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let rules = |line: &&str| line.contains(char::is_alphanumeric);
+    let lines = shown.flat_map(str::lines).filter(rules).map(|line| squeeze(&line.replace('│', " ")));
+    let route: Vec<String> = lines.collect();
+    assert!(route.len() > 10, "{route:?}");
     for shown in [
         &format!("The tables of postgres://rampkeeper:***@{host}/{database} are up to date."),
         "As of 2026-03-31: 1 held",
         "planner_policy_exp planner_v2 hold 10 % stale: the events of 2026-03-31 are missing",
         "\"standing\": \"already_decided\"",
-    ] {
+        "nights: 1, experiments: 1; files: ",
+        "sent [rampkeeper] 2026-03-31: 1 held to ana@example.com",
+    ]
+    .into_iter()
+    .chain(route.iter().map(String::as_str))
+    {
         assert!(squeeze(&told.replace('│', " ")).contains(shown), "{shown} is not in {told}");
     }
     let mails = smtp.mails();
-    assert_eq!(mails.len(), 2, "one mail for the two runs, and one for the rollback by hand");
-    assert!(mails[1].header("Subject").is_some_and(|subject| subject.ends_with("1 rolled back")));
+    assert_eq!(mails[1].to, ["ana@example.com"], "the first, sent again to somebody else");
+    assert!(dir.path().join("site/experiments/planner_policy_exp.html").is_file());
+    // The night's, for the two runs; after the rollback by hand a digest, and the action's own.
+    let subjects: Vec<&str> = mails.iter().filter_map(|mail| mail.header("Subject")).collect();
+    assert_eq!(subjects.len(), 4, "{subjects:?}");
+    assert!(subjects[2..].iter().any(|subject| subject.ends_with("1 rolled back")), "{subjects:?}");
+    let action = "[rampkeeper] ROLLED BACK planner_policy_exp/planner_v2";
+    assert!(subjects[2..].iter().any(|subject| subject.starts_with(action)), "{subjects:?}");
     assert_eq!(mails[0].header("Subject"), Some("[rampkeeper] 2026-03-31: 1 held"));
 }
 

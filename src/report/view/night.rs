@@ -90,7 +90,8 @@ impl Class {
         let failed = matches!(experiment.standing, Standing::Failed { .. });
         let open = |c: &crate::report::night::CandidateReport| c.needs_somebody() && !c.is_faulty();
         Class {
-            acted: decided && acted,
+            // Who came in, or was kept out, is a deed as well.
+            acted: decided && (acted || !experiment.route.is_empty()),
             needs_you: experiment.candidates.iter().any(open),
             broken: failed || experiment.faulty,
             noted: !experiment.notes().is_empty(),
@@ -127,13 +128,13 @@ pub(in crate::report) fn counted(words: &Words, counts: &[(&str, usize)]) -> Vec
     there.map(|(key, count)| words.count(key, *count as u64)).collect()
 }
 
-/// How many candidates were rolled back, promoted, ramped and held.
+/// How many candidates were rolled back, promoted, ramped, and held without needing somebody.
 pub(in crate::report) fn outcomes(report: &NightReport) -> [usize; 4] {
     [
         report.count(|o| *o == Outcome::Rollback),
         report.count(|o| *o == Outcome::Promote),
         report.count(|o| matches!(o, Outcome::Ramp { .. })),
-        report.count(|o| *o == Outcome::Hold),
+        report.decided().filter(|c| c.decision.outcome == Outcome::Hold && !c.needs_somebody()).count(),
     ]
 }
 

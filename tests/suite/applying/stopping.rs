@@ -63,6 +63,8 @@ async fn a_run_that_is_asked_to_stop_gives_the_lease_back_and_the_next_goes_on()
         assert_eq!((code, report["resumed"].as_array().unwrap().len()), (Some(0), 2), "{report:#}");
         let mails = world.mails();
         assert!(mails.len() == 1 && mails[0].contains("ROLLED BACK  candidate"), "{mails:?}");
+        let own = world.thread_mails();
+        assert!(own.len() == 1 && own[0].contains("ROLLED BACK  candidate"), "{own:?}");
     }
 }
 
@@ -82,7 +84,8 @@ async fn a_mail_that_hangs_does_not_keep_a_run_from_stopping() {
     is_as_a_stopped_night_leaves_it(&world).await;
     assert_eq!(
         world.count("SELECT count(*) FROM rampkeeper_actions WHERE kind = 'mail' AND status = 'pending'").await,
-        1
+        2,
+        "the digest and the rollback's own"
     );
 }
 
