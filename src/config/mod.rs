@@ -30,12 +30,12 @@ pub use promotion::{Enrolment, MOST_AT_FIRST, Policies};
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
-    ActionWord, AttachWord, DigestEntry, EncryptionWord, MailEntry, MlflowEntry, PostgresEntry, QuietWord,
-    ScheduleEntry, SettingsFile, SmtpEntry, TellWord,
+    ActionWord, AttachWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord, MailEntry, MlflowEntry,
+    MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry, TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
-use crate::domain::Metric;
+use crate::domain::{ExposedBy, Metric};
 use document::Document;
 
 /// The whole configuration, checked.
@@ -59,6 +59,15 @@ impl Config {
     /// The share of units seen in two arms above which nothing goes up.
     pub fn max_multiple_exposure(&self) -> f64 {
         self.settings.evidence.max_multiple_exposure.unwrap_or(0.001)
+    }
+
+    /// What makes the units of that experiment exposed.
+    pub fn exposed_by(&self, experiment: &str) -> ExposedBy {
+        let warehouse = &self.settings.warehouse;
+        match warehouse.exposure_of.get(experiment).copied().unwrap_or(warehouse.exposure) {
+            ExposureWord::Assignments => ExposedBy::Assignment,
+            ExposureWord::Events => ExposedBy::Event,
+        }
     }
 
     /// Where a key of the metrics file stands, as `FILE:LINE`. `keys` lead there from the file's top; of those that do not
