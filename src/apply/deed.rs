@@ -194,7 +194,7 @@ impl Deed {
     pub(super) fn place(&self) -> Option<&str> {
         match self {
             Deed::Chat(draft) => Some(&draft.place),
-            Deed::Mail(_) | Deed::Step(_) | Deed::Undo(_) => None,
+            Deed::Mail(_) | Deed::Step(_) | Deed::Undo(_) | Deed::Candidate(_) => None,
         }
     }
 
