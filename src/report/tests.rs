@@ -111,6 +111,7 @@ fn experiment(name: &str, outcome: Outcome) -> ExperimentReport {
         steps,
         outside_change: false,
         by_hand: vec![],
+        route: vec![],
     }
 }
 
