@@ -51,7 +51,7 @@ pub use judge::{own_faults, shared_faults};
 pub use mailing::{readers, stationery};
 pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};
-pub use site::{NIGHTS, SiteError, SiteWritten, write_site};
+pub use site::{Extent, NIGHTS, SiteError, SiteWritten, write_site};
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};
 
