@@ -6,7 +6,7 @@
 use jiff::Span as Step;
 use jiff::civil::Date;
 
-use crate::domain::{CohortRequest, Field, Measure, Value};
+use crate::domain::{CohortRequest, ExposedBy, Field, Measure, Value};
 
 use super::error::WarehouseError;
 use super::instants::{Micros, date_of, length, micros, midnight, next_midnight};
@@ -20,6 +20,8 @@ pub(crate) struct Needs {
     pub experiment_id: sqlx::types::Uuid,
     /// What the experiment randomises.
     pub unit_type: String,
+    /// What makes a unit exposed.
+    pub exposed_by: ExposedBy,
     /// The event types in use, in order.
     pub events: Vec<String>,
     /// The fields in use, in order.
@@ -124,6 +126,7 @@ impl Needs {
             experiment: request.experiment.name.clone(),
             experiment_id: request.experiment.id.0,
             unit_type: request.experiment.unit_type.clone(),
+            exposed_by: request.exposed_by,
             events: Vec::new(),
             fields: Vec::new(),
             readings: Vec::new(),

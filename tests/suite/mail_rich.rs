@@ -142,7 +142,11 @@ async fn the_mails_of_a_rich_night_come_out_of_a_real_server_as_they_went_in() {
     assert_eq!(kept.len(), mails.len());
     for (kept, mail) in kept.iter().zip(&mails) {
         assert!(kept.tls && kept.user.as_deref() == Some("guard"));
-        assert_eq!(kept.raw.as_bytes(), compose(mail).expect("it was sent").formatted(), "{}", mail.subject);
+        // What ends the conversation about a mail is not the mail's.
+        let sent = String::from_utf8(compose(mail).expect("it was sent").formatted()).expect("ASCII");
+        let differs = sent.trim_end().lines().zip(kept.raw.trim_end().lines()).find(|(sent, kept)| sent != kept);
+        assert_eq!(differs, None, "{}", mail.subject);
+        assert_eq!(sent.trim_end().len(), kept.raw.trim_end().len(), "{}", mail.subject);
         let text = |kind| kept.part(kind).and_then(|part| part.text.clone()).map(|text| text.replace("\r\n", "\n"));
         assert_eq!(text("text/plain"), Some(mail.text.replace("\r\n", "\n")));
         assert_eq!(text("text/html"), Some(mail.html.replace("\r\n", "\n")));

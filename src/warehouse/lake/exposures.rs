@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 
 use jiff::civil::Date;
-use polars::prelude::{Column, DataFrame, Expr, IntoColumn, IntoLazy, NamedFrom, PolarsError, Series, col, lit};
+use polars::prelude::{
+    Column, DataFrame, ExplodeOptions, Expr, IntoColumn, IntoLazy, LazyFrame, NamedFrom, PolarsError, Series, col,
+    cols, lit,
+};
 use sqlx::types::Uuid;
 
+use crate::domain::ExposedBy;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::{Micros, date_of};
 use crate::warehouse::needs::Needs;
 
-use super::columns::{Kind, Wanted, collect, scan};
+use super::columns::{Absence, Kind, Wanted, collect, scan};
 use super::files::{Day, Folders, Table, broken};
 
 /// One variant of one cohort.
@@ -65,17 +69,17 @@ impl Exposures {
     /// Reads the assignments that bear on the request.
     pub(super) fn read(folders: &Folders, needs: &Needs) -> Result<Self, WarehouseError> {
         let days = requested_days(folders, needs)?;
-        let current = collect(scan(&days, &wanted())?.filter(of_experiment(needs)), &days)?;
+        let current = collect(rows(&days, needs)?, &days)?;
         refuse_nulls(&current, &days)?;
         let since = date_of(needs.assigning_since).unwrap_or(needs.from);
-        let earlier_days = folders.days_before(Table::Assignments, since, needs.from)?;
+        let earlier_days = folders.days_before(source(needs), since, needs.from)?;
         let earlier = if current.height() == 0 || earlier_days.is_empty() {
             None
         } else {
             let failed = |error| failed(needs, error);
             let units = current.select(["unit_id"]).map_err(failed)?.lazy();
-            let rows = scan(&earlier_days, &wanted())?.filter(of_experiment(needs));
-            let rows = collect(rows.semi_join(units, col("unit_id"), col("unit_id")), &earlier_days)?;
+            let rows = rows(&earlier_days, needs)?.semi_join(units, col("unit_id"), col("unit_id"));
+            let rows = collect(rows, &earlier_days)?;
             refuse_nulls(&rows, &earlier_days)?;
             Some(rows)
         };
@@ -203,16 +207,52 @@ fn requested_days(folders: &Folders, needs: &Needs) -> Result<Vec<Day>, Warehous
     let mut days = Vec::new();
     let end = date_of(needs.events_to).unwrap_or(needs.to);
     for date in needs.from.series(jiff::Span::new().days(1)).take_while(|date| *date < end) {
-        match folders.day(Table::Assignments, date)? {
+        match folders.day(source(needs), date)? {
             Some(day) => days.push(day),
             None if date > needs.to => {}
             None => {
-                let folder = folders.day_folder(Table::Assignments, date);
-                return Err(broken(&folder, date, "there are no assignments for a date that has events", None));
+                let folder = folders.day_folder(source(needs), date);
+                return Err(broken(&folder, date, "there are no exposures for a date that has events", None));
             }
         }
     }
     Ok(days)
+}
+
+/// The table that exposures are read from.
+fn source(needs: &Needs) -> Table {
+    match needs.exposed_by {
+        ExposedBy::Assignment => Table::Assignments,
+        ExposedBy::Event => Table::Events,
+    }
+}
+
+/// When units met variants of the experiment: `unit_id`, `variant_id` and `assigned_at`.
+fn rows(days: &[Day], needs: &Needs) -> Result<LazyFrame, WarehouseError> {
+    let columns = ["unit_id", "variant_id", "assigned_at"].map(col);
+    match needs.exposed_by {
+        ExposedBy::Assignment => Ok(scan(days, &wanted())?.filter(of_experiment(needs)).select(columns)),
+        ExposedBy::Event => {
+            let carried = |name: &str| col("experiments").struct_().field_by_name(name).alias(name);
+            let met = scan(days, &carrying(needs))?
+                .filter(col("unit_type").eq(lit(needs.unit_type.as_str())))
+                .explode(cols(["experiments"]), ExplodeOptions { empty_as_null: false, keep_nulls: false })
+                .with_columns([carried("experiment_id"), carried("variant_id")])
+                .filter(of_experiment(needs).and(col("variant_id").is_not_null()));
+            // Of many events of a unit only the first counts.
+            Ok(met.group_by([col("unit_id"), col("variant_id")]).agg([col("assigned_at").min()]).select(columns))
+        }
+    }
+}
+
+/// The columns of an event that say which variants its unit has met.
+fn carrying(needs: &Needs) -> [Wanted; 4] {
+    [
+        Wanted::required("unit_id", Kind::Text),
+        Wanted { absence: Absence::Constant(needs.unit_type.clone()), ..Wanted::required("unit_type", Kind::Text) },
+        Wanted { alias: "assigned_at".to_owned(), ..Wanted::required("timestamp", Kind::Instant) },
+        Wanted::required("experiments", Kind::Experiments),
+    ]
 }
 
 /// The columns of an assignment.
