@@ -200,7 +200,11 @@ impl Writer<'_> {
 
     /// Whose page comes first: those that tell of deeds and needs, now or before, then those that are not there, then those
     /// that stayed behind longest.
-    fn turn(&self, judged: &JudgedExperiment, urgent: &BTreeSet<ExperimentId>) -> impl Ord + use<> {
+    fn turn(
+        &self,
+        judged: &JudgedExperiment,
+        urgent: &BTreeSet<ExperimentId>,
+    ) -> (bool, bool, Option<Date>, ExperimentId) {
         let standing = self.standing(judged);
         let needed = standing.is_some_and(|entry| entry.line.candidates.iter().any(|candidate| candidate.needs));
         let seen = standing.and_then(|entry| entry.line.last_night());

@@ -15,7 +15,10 @@ async fn world() -> World {
     let mut world = World::new(names.chain([harmful("costly")]).collect()).await;
     world.settings.as_object_mut().unwrap().remove("reports");
     world.configure();
-    world.run(&["hold", "--all", "--by", "ana", "--reason", "a launch"]).await.expect(0);
+    world
+        .run(&["hold", "--all", "--by", "ana", "--reason", "a launch", "--now", "2026-03-02T01:00:00Z"])
+        .await
+        .expect(0);
     for n in 0..2 {
         world.live(day(n)).await;
         world.night(day(n), 0).await;
