@@ -56,7 +56,7 @@ pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};
 use route::Route;
 pub use route::{ByHandOf, EnrolReport, QualifiedVersion, QualifyReport};
-pub use site::{NIGHTS, SiteError, SiteWritten, write_site};
+pub use site::{Extent, NIGHTS, SiteError, SiteWritten, write_site};
 pub use under_lease::alone;
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::error::NightError;
-use super::site::{NIGHTS, write_site};
+use super::site::{Extent, NIGHTS, PAGES_OF_A_NIGHT, write_site};
 use super::{Night, chain, mailing};
 use crate::apply::{Applier, action_of_mail, key_of_mail};
 use crate::control::{NewAction, StoredReport};
@@ -142,8 +142,19 @@ impl Night<'_> {
     /// mail has the same words, so a full disk must not end the night here.
     async fn write_pages(&self) -> Option<String> {
         let folder = self.config.base.join(self.config.settings.reports.as_ref()?);
-        let written = write_site(self.control, &folder, NIGHTS, &|_, _| ()).await;
-        let error = written.err()?;
+        let extent = Extent { nights: NIGHTS, pages: Some(PAGES_OF_A_NIGHT) };
+        let error = match write_site(self.control, &folder, extent, &|_, _| ()).await {
+            Ok(written) => {
+                if written.behind > 0 {
+                    tracing::info!(
+                        behind = written.behind,
+                        "the pages of the other experiments are as of an earlier night"
+                    );
+                }
+                return None;
+            }
+            Err(error) => error,
+        };
         tracing::error!("{}", chain(&error));
         Some(format!("write the pages: {}", chain(&error)))
     }
