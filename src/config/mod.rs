@@ -3,6 +3,7 @@
 //! Every fault of every file is reported at once, each with its file, line and key. Secrets are references; they are
 //! read when the connection that needs them is made.
 
+mod catalogue;
 mod document;
 mod fault;
 mod metrics;
@@ -20,8 +21,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+pub use catalogue::{
+    Appended, Checked, ExperimentEntry, ExperimentsFile, Filed, PoliciesFile, PolicyCatalogueEntry, PolicyVersionEntry,
+    PromptEntry, PromptVersionEntry, PromptsFile, VariantEntry, append_version,
+};
 pub use fault::{ConfigError, Fault};
-pub use promotion::Policies;
+pub use promotion::{Enrolment, MOST_AT_FIRST, Policies};
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
@@ -74,6 +79,11 @@ impl Config {
     /// The same for the promotion file.
     pub fn place_in_promotion(&self, keys: &[&str]) -> String {
         self.promotion_file.place(keys)
+    }
+
+    /// Where one of the files lies that say what there is: the path that the main file gives, or `otherwise` beside it.
+    pub fn path_of(&self, given: Option<&PathBuf>, otherwise: &str) -> PathBuf {
+        self.base.join(given.map_or(Path::new(otherwise), PathBuf::as_path))
     }
 }
 

@@ -41,6 +41,12 @@ pub struct SettingsFile {
     pub metrics: Option<PathBuf>,
     /// The promotion file; `promotion.yml` beside this one unless told.
     pub promotion: Option<PathBuf>,
+    /// The file of policies, for `policy sync`; `policies.yml` beside this one unless told.
+    pub policies: Option<PathBuf>,
+    /// The file of experiments, for `experiments sync`; `experiments.yml` beside this one unless told.
+    pub experiments: Option<PathBuf>,
+    /// The file of prompts, for `prompts sync`; `prompts.yml` beside this one unless told.
+    pub prompts: Option<PathBuf>,
 }
 
 /// The control store.

@@ -48,6 +48,7 @@ impl Night<'_> {
             let untold = NightReport { as_of, experiments, incidents, ..report.clone() };
             self.tell_one(untold, report, run).await?;
         }
+        self.answer_late(report, run).await?;
         applier.apply_mail().await?;
         report.unfinished = applier.unfinished();
         self.note_end(report, run, &failed).await?;
@@ -112,6 +113,19 @@ impl Night<'_> {
             planned.iter().map(|letter| draft(letter, readers, &stationery, &pasts)).collect();
         mails.extend(self.follow_ups(readers, &stationery, &night.incidents).await?);
         Ok(mails)
+    }
+
+    /// Answers in the threads of earlier decisions where no night is left to be told.
+    async fn answer_late(&self, report: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+        let Some(readers) = mailing::readers(self.config) else { return Ok(()) };
+        let mails = self.follow_ups(&readers, &mailing::stationery(self.config), &[]).await?;
+        if mails.is_empty() {
+            return Ok(());
+        }
+        self.begin(report, run).await?;
+        let actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
+        self.control.tell(run, self.as_of, &actions, &[], self.now).await?;
+        Ok(())
     }
 
     async fn not_journalled(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, NightError> {

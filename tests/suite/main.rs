@@ -27,6 +27,7 @@ mod redraw;
 mod reference;
 mod registry_real;
 mod restated;
+mod route;
 mod scenarios;
 mod simulation;
 mod site;
