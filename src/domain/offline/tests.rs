@@ -79,7 +79,7 @@ fn whatever_is_not_there_is_no_pass() {
         words(&[base, new.clone()])
     };
     let told = [
-        (words(&[base.clone()]), "no pass: it has no offline result"),
+        (words(std::slice::from_ref(&base)), "no pass: it has no offline result"),
         (
             with(&|r| r.status = OfflineStatus::Running),
             "no pass: its offline evaluation on dataset 2026-03 is still running",
@@ -96,7 +96,10 @@ fn whatever_is_not_there_is_no_pass() {
             "constraint_respect_score is 1.2, which cannot be",
         ),
         (with(&|r| r.dataset = "2026-04".into()), "evaluated on dataset 2026-04, and its baseline on 2026-03"),
-        (words(&[new.clone()]), "no pass: its baseline has no offline result; evaluate that on dataset 2026-03"),
+        (
+            words(std::slice::from_ref(&new)),
+            "no pass: its baseline has no offline result; evaluate that on dataset 2026-03",
+        ),
         (
             against(&|r| r.status = OfflineStatus::Running),
             "no pass: its baseline's evaluation on dataset 2026-03 is still",
