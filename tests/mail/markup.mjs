@@ -32,6 +32,7 @@ const MAY_BE_IGNORED = new Map([
     ["<body> element", "its styles stand at the outermost element as well"],
     ["color-scheme meta tag", "without it a mail is light, and its colours bear being turned by the program"],
     ["<bdi> element", "an unknown element is shown as its text; only the order of names beside each other may differ"],
+    ["<wbr> element", "an unknown element without content shows nothing; a name is then broken where the program likes"],
     ["table-layout", "columns are then as wide as what is in them, which fits a desk, and only Outlook for Windows ignores it"],
     ["max-height property", "it belongs to the hidden preheader, which display:none hides as well"],
     ["overflow", "as max-height"],

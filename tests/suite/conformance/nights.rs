@@ -147,7 +147,7 @@ async fn live(name: &str, store: Store, warehouse: Value) -> Vec<String> {
     lived
 }
 
-/// A page without its pictures, whose bytes say what the text says.
+/// A page without its pictures, whose bytes say what the text says, and without the run, which bears the name of its holder.
 fn plain_page(page: &str) -> String {
     let mut plain = String::new();
     let mut rest = page;
@@ -156,7 +156,10 @@ fn plain_page(page: &str) -> String {
         rest = &rest[at..];
         rest = &rest[rest.find(['"', '\'', ')']).unwrap_or(rest.len())..];
     }
-    plain + rest
+    plain.push_str(rest);
+    let Some((before, run)) = plain.split_once(", run <code>") else { return plain };
+    let after = run.split_once("</code>").map_or("", |(_, after)| after);
+    format!("{before}{after}")
 }
 
 /// Engines add in different orders, so their last digits differ; whatever has more than nine is cut to that many.

@@ -178,7 +178,7 @@ async fn a_registry_that_refuses_is_not_asked_again() {
     let refusing = eve.answers(failure(403, "PERMISSION_DENIED"), 0).await;
     let unfinished = eve.night(4).await;
     assert_eq!(unfinished.len(), 2, "{unfinished:?}");
-    for words in ["was answered 403 PERMISSION_DENIED", "what that user may do"] {
+    for words in ["was answered 403 PERMISSION_DENIED", "That user may not do it"] {
         assert!(unfinished[0].contains(words), "{unfinished:?}");
     }
     assert!(eve.writes().await.is_empty(), "a no to the question keeps the step from being tried");

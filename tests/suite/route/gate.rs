@@ -90,9 +90,8 @@ async fn only_a_pass_is_marked_and_each_verdict_has_its_words() {
     result(&world, 2, "0.9", ("running", "2026-02")).await;
     assert!(flat(&world.run(&qualify).await.expect(1)).contains("is still running"));
     result(&world, 2, "0.9", ("completed", "2026-03")).await;
-    assert!(
-        world.run(&qualify).await.expect(1).out.contains("evaluated on dataset 2026-03, and its baseline on 2026-02")
-    );
+    let told = flat(&world.run(&qualify).await.expect(1));
+    assert!(told.contains("evaluated on dataset 2026-03, and its baseline on 2026-02"), "{told}");
     result(&world, 2, "0.9", ("failed", "2026-02")).await;
     assert!(flat(&world.run(&qualify).await.expect(1)).contains("failed (without a message)"));
     result(&world, 2, "0.9", DONE).await;

@@ -241,7 +241,7 @@ impl World {
 
     async fn split(&self, experiment: &str) -> String {
         self.text(&format!(
-            "SELECT string_agg(v.name || ' ' || v.allocation, ', ' ORDER BY v.created_at)
+            "SELECT string_agg(v.name || ' ' || v.allocation, ', ' ORDER BY v.name LIKE '%control%' DESC, v.name)
              FROM exp.variants v JOIN exp.experiments e ON e.id = v.experiment_id WHERE e.name = '{experiment}'"
         ))
         .await
