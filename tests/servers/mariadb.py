@@ -25,6 +25,10 @@ SETTINGS = {
     "innodb-buffer-pool-size": "256M",
     "innodb-log-file-size": "64M",
     "max-connections": "100",
+    # Tests that compute keep a handshake waiting.
+    "connect-timeout": "300",
+    "net-read-timeout": "300",
+    "net-write-timeout": "300",
     "performance-schema": "off",
     "local-infile": "1",
     "tmp-table-size": "128M",
