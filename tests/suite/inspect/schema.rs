@@ -14,7 +14,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-const NAMES: [&str; 4] = ["config", "metrics", "promotion", "simulation"];
+const NAMES: [&str; 7] = ["config", "metrics", "promotion", "simulation", "policies", "experiments", "prompts"];
 
 #[tokio::test]
 async fn the_schemas_in_the_repository_are_those_of_the_types() {
