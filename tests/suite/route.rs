@@ -2,4 +2,3 @@
 
 mod files;
 mod gate;
-mod real;

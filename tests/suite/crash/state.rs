@@ -140,7 +140,26 @@ pub fn page(html: &str, runs: &[&str]) -> String {
         let end = html[at..].find(after).map_or(html.len(), |end| at + end + after.len());
         html.replace_range(begin..end, "");
     }
-    masked(&html, runs)
+    masked(&without_times(&html), runs)
+}
+
+/// A page says when its night ran, and a run that ends a killed one's work runs later.
+fn without_times(html: &str) -> String {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    let mut parts = html.split(" UTC");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if told.is_char_boundary(told.len().saturating_sub(5)) {
+            let time = told.len().saturating_sub(5);
+            if told[time..].contains(':') && digits(&told[time..]) == 4 {
+                told.truncate(time);
+                told.push_str("HH:MM");
+            }
+        }
+        told.push_str(" UTC");
+        told.push_str(part);
+    }
+    told
 }
 
 /// A mail as its readers have it, without that section.
