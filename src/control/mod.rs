@@ -13,6 +13,7 @@ mod lease;
 mod ledger;
 mod moves;
 mod overview;
+mod packed;
 mod record;
 mod redraw;
 mod rows;
@@ -29,7 +30,7 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, Connection, Executor};
 
-pub use collected::Progress;
+pub use collected::{AllProgress, Progress};
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
 pub use inspect::{Migration, MigrationState, OpenActions};

@@ -97,6 +97,7 @@ statements! {
     LEASE_HOLDER = "lease_holder";
     LEFT_ALONE = "left_alone";
     LOAD_ACTS = "load_acts";
+    LOAD_ALL_PROGRESS = "load_all_progress";
     LOAD_COHORTS = "load_cohorts";
     LOAD_DAYS = "load_days";
     LOAD_EPOCHS = "load_epochs";

@@ -31,8 +31,8 @@ pub(super) struct Wanted {
 pub(super) enum Kind {
     /// Text, as String.
     Text,
-    /// Text or an integer, as the type that [`key_type`] found common to all files.
-    Key(DataType),
+    /// Text or an integer. It is only ever told apart from others.
+    Key,
     /// A date with time, as microseconds since 1970 (Int64). Without a time zone it is UTC.
     Instant,
     /// A number, as Float64. Event and field are for the message if it is something else.
@@ -74,11 +74,10 @@ impl Wanted {
         let column = col(self.column.as_str());
         let column = match (&self.kind, held) {
             (Kind::Text, DataType::String) => column,
-            (Kind::Key(common), held) if common == held => column,
-            (Kind::Text | Kind::Key(_), DataType::String | DataType::Categorical(..) | DataType::Enum(..)) => {
+            (Kind::Text | Kind::Key, DataType::String | DataType::Categorical(..) | DataType::Enum(..)) => {
                 column.cast(DataType::String)
             }
-            (Kind::Key(_), held) if held.is_integer() => column.cast(DataType::String),
+            (Kind::Key, held) if held.is_integer() => column.cast(DataType::String),
             (Kind::Instant, DataType::Datetime(unit, _)) => {
                 let ticks = column.cast(DataType::Int64);
                 match unit {
@@ -98,7 +97,7 @@ impl Wanted {
                     found: format!("{held} (file {})", file.path.display()),
                 });
             }
-            (Kind::Text | Kind::Key(_) | Kind::Instant, held) => {
+            (Kind::Text | Kind::Key | Kind::Instant, held) => {
                 return Err(WarehouseError::WrongColumn {
                     table: file.path.display().to_string(),
                     column: self.column.clone(),
@@ -132,8 +131,7 @@ impl Wanted {
 impl Kind {
     fn dtype(&self) -> DataType {
         match self {
-            Kind::Text => DataType::String,
-            Kind::Key(common) => common.clone(),
+            Kind::Text | Kind::Key => DataType::String,
             Kind::Instant => DataType::Int64,
             Kind::Number { .. } => DataType::Float64,
         }
@@ -142,19 +140,20 @@ impl Kind {
     fn in_words(&self) -> &'static str {
         match self {
             Kind::Text => "text",
-            Kind::Key(_) => "text or an integer",
+            Kind::Key => "text or an integer",
             Kind::Instant => "a date with time",
             Kind::Number { .. } => "a number",
         }
     }
 }
 
-/// The type that a key column has in all files that hold it: one type of integers, or else String. `None` if no file
-/// holds it.
-pub(super) fn key_type(days: &[Day], column: &str) -> Option<DataType> {
-    let mut held = days.iter().flat_map(|day| &day.files).filter_map(|file| file.schema.get(column));
-    let first = held.next()?;
-    Some(if first.is_integer() && held.all(|other| other == first) { first.clone() } else { DataType::String })
+/// Refuses a day whose files lack a column, or hold something else in it.
+pub(super) fn check(day: &Day, wanted: &[Wanted]) -> Result<(), WarehouseError> {
+    refuse_missing(day, wanted)?;
+    for file in &day.files {
+        wanted.iter().try_for_each(|wanted| wanted.expression(file).map(drop))?;
+    }
+    Ok(())
 }
 
 /// The wanted columns of all files of those days.

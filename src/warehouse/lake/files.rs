@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use polars::prelude::{ParquetReader, PolarsResult, Schema, SchemaExt, SerReader};
+use polars::prelude::{FileMetadataRef, ParquetReader, PolarsResult, Schema, SchemaExt, SerReader};
 
 use crate::warehouse::error::WarehouseError;
 
@@ -41,6 +41,8 @@ pub(super) struct DataFile {
     pub(super) path: PathBuf,
     pub(super) rows: u64,
     pub(super) schema: Arc<Schema>,
+    /// What the footer says of its row groups.
+    pub(super) footer: FileMetadataRef,
 }
 
 impl Day {
@@ -108,13 +110,6 @@ impl Folders {
         Ok((!files.is_empty()).then_some(Day { table, date, files }))
     }
 
-    /// The days of a table that exist in `from..to`.
-    pub(super) fn days_before(&self, table: Table, from: Date, to: Date) -> Result<Vec<Day>, WarehouseError> {
-        let dates = self.dates(table)?.into_iter().filter(|date| (from..to).contains(date));
-        let days = dates.map(|date| self.day(table, date)).collect::<Result<Vec<_>, _>>()?;
-        Ok(days.into_iter().flatten().collect())
-    }
-
     /// The dates that a table has a folder for, in order.
     pub(super) fn dates(&self, table: Table) -> Result<Vec<Date>, WarehouseError> {
         self.require(table)?;
@@ -153,13 +148,13 @@ fn is_data(path: &Path) -> bool {
 
 /// A file that was only half written has no footer: Parquet writes it last.
 fn read_footer(path: PathBuf, date: Date) -> Result<DataFile, WarehouseError> {
-    let footer = |path: &Path| -> PolarsResult<(u64, Arc<Schema>)> {
+    let footer = |path: &Path| -> PolarsResult<(FileMetadataRef, Arc<Schema>)> {
         let mut reader = ParquetReader::new(File::open(path)?);
         let schema = Schema::from_arrow_schema(reader.schema()?.as_ref());
-        Ok((reader.get_metadata()?.num_rows as u64, Arc::new(schema)))
+        Ok((reader.get_metadata()?.clone(), Arc::new(schema)))
     };
     match footer(&path) {
-        Ok((rows, schema)) => Ok(DataFile { path, rows, schema }),
+        Ok((footer, schema)) => Ok(DataFile { path, rows: footer.num_rows as u64, schema, footer }),
         Err(error) => Err(broken(&path, date, "it is no whole Parquet file", Some(error.into()))),
     }
 }

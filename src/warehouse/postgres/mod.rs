@@ -1,7 +1,9 @@
 //! The warehouse in PostgreSQL: the `exp` schema itself, or a replica of it.
 
+mod copied;
 mod examine;
 mod faults;
+mod stream;
 
 use std::fmt;
 use std::time::Duration;
@@ -160,6 +162,27 @@ impl Warehouse for PostgresWarehouse {
             Ok(rows) => Collected::from_rows(&needs, rows),
             Err(error) => Err(self.explain(error, format!("collecting experiment {:?}", needs.experiment)).await),
         }
+    }
+
+    async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
+        let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
+        // A request that cannot be is told by its own query.
+        if let Ok(needs) = needs
+            && needs.len() > 1
+        {
+            match self.stream(&needs).await {
+                Ok(Some(rows)) => {
+                    return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
+                }
+                Ok(None) => {}
+                Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
+            }
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(self.collect(request).await);
+        }
+        answers
     }
 
     fn describe(&self) -> String {
