@@ -8,11 +8,13 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address;
-use crate::config::{Config, EncryptionWord, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry};
+use crate::config::{Config, EncryptionWord, LakeEntry, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry};
 use crate::control::{ControlStore, Dialect};
 use crate::notify::{FileMailer, Mailer, SmtpMailer, SmtpSettings, Tls};
 use crate::registry::{Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, TablePrefix};
-use crate::warehouse::{Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse};
+use crate::warehouse::{
+    Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse, WarehouseError,
+};
 
 /// Everything that a night talks to.
 pub(super) struct Connections {
@@ -141,16 +143,21 @@ fn address(
 async fn warehouse(config: &Config) -> anyhow::Result<Box<dyn Warehouse>> {
     match (&config.settings.warehouse.postgres, &config.settings.warehouse.lake) {
         (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres, Patience::OF_A_NIGHT).await?)),
-        (None, Some(lake)) => Ok(Box::new(LakeWarehouse::open(config.base.join(&lake.path))?)),
+        (None, Some(lake)) => Ok(Box::new(open(config, lake)?)),
         (None, None) => Err(anyhow!("warehouse: give `postgres` or `lake`")),
     }
+}
+
+fn open(config: &Config, entry: &LakeEntry) -> Result<LakeWarehouse, WarehouseError> {
+    let word = entry.partition.as_deref().unwrap_or("date");
+    LakeWarehouse::open_by(config.base.join(&entry.path), word)
 }
 
 /// The same for a closer look, by somebody who waits.
 pub(super) async fn warehouse_to_examine(config: &Config) -> anyhow::Result<Box<dyn Examine>> {
     match (&config.settings.warehouse.postgres, &config.settings.warehouse.lake) {
         (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres, Patience::SHORT).await?)),
-        (None, Some(lake)) => Ok(Box::new(LakeWarehouse::open(config.base.join(&lake.path))?)),
+        (None, Some(lake)) => Ok(Box::new(open(config, lake)?)),
         (None, None) => Err(anyhow!("warehouse: give `postgres` or `lake`")),
     }
 }

@@ -23,7 +23,7 @@ pub use fault::{ConfigError, Fault};
 pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
-pub use settings::{EncryptionWord, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
+pub use settings::{EncryptionWord, LakeEntry, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
 
 use crate::domain::Metric;
 use document::Document;

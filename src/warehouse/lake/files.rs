@@ -1,4 +1,4 @@
-//! Where the lake keeps its days: `ROOT/TABLE/date=YYYY-MM-DD/*.parquet`, and what the footers of those files say.
+//! Where the lake keeps its days: `ROOT/TABLE/date=YYYY-MM-DD/*.parquet`, or another word than `date`, and what the footers of those files say.
 
 use std::fs::{self, File};
 use std::io;
@@ -56,11 +56,13 @@ impl Day {
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
     root: PathBuf,
+    /// What stands before `=` in the name of a day's folder.
+    word: String,
 }
 
 impl Folders {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(root: PathBuf, word: &str) -> Self {
+        Self { root, word: word.to_owned() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -69,7 +71,7 @@ impl Folders {
 
     /// The folder of one day.
     pub(super) fn day_folder(&self, table: Table, date: Date) -> PathBuf {
-        self.root.join(table.name()).join(format!("date={date}"))
+        self.root.join(table.name()).join(format!("{}={date}", self.word))
     }
 
     /// Fails unless the table's folder is there; an unmounted lake must not look like a day without events.
@@ -79,8 +81,9 @@ impl Folders {
             return Ok(());
         }
         let advice = format!(
-            "a lake keeps {0}/date=YYYY-MM-DD/*.parquet under its root; check the root {1} and that it is mounted",
+            "a lake keeps {0}/{1}=YYYY-MM-DD/*.parquet under its root; check the root {2} and that it is mounted",
             table.name(),
+            self.word,
             self.root.display()
         );
         Err(WarehouseError::MissingTable { table: format!("the folder {}", folder.display()), advice })
@@ -121,9 +124,8 @@ impl Folders {
         let mut dates = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            let date =
-                name.to_str().and_then(|name| name.strip_prefix("date=")).and_then(|date| date.parse::<Date>().ok());
-            dates.extend(date);
+            let date = name.to_str().and_then(|name| name.strip_prefix(self.word.as_str())?.strip_prefix('='));
+            dates.extend(date.and_then(|date| date.parse::<Date>().ok()));
         }
         dates.sort();
         Ok(dates)

@@ -44,7 +44,12 @@ pub struct LakeWarehouse {
 impl LakeWarehouse {
     /// A lake that has the folders `events` and `assignments` under `root`.
     pub fn open(root: PathBuf) -> Result<Self, WarehouseError> {
-        let folders = Folders::new(root);
+        Self::open_by(root, "date")
+    }
+
+    /// The same where another word than `date` stands before the date in the names of the days' folders, such as `dt`.
+    pub fn open_by(root: PathBuf, word: &str) -> Result<Self, WarehouseError> {
+        let folders = Folders::new(root, word);
         folders.require(Table::Events)?;
         folders.require(Table::Assignments)?;
         Ok(Self { folders })
