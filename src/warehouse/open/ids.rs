@@ -16,6 +16,49 @@ pub(crate) struct Keys {
 /// A set of hashes; hashing them again would add nothing.
 pub(crate) type Hashes = std::collections::HashSet<u64, BuildHasherDefault<AsIs>>;
 
+/// A set of hashes that is only ever added to, in one block of memory.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// 0 is a free slot. The number of slots is a power of two.
+    slots: Vec<u64>,
+    taken: usize,
+}
+
+impl Seen {
+    /// Adds a hash, and says whether it is new.
+    #[inline]
+    pub(crate) fn add(&mut self, hash: u64) -> bool {
+        let hash = hash.max(1);
+        if (self.taken + 1) * 2 > self.slots.len() {
+            self.grow();
+        }
+        let slot = Self::slot_of(&self.slots, hash);
+        let new = self.slots[slot] == 0;
+        self.slots[slot] = hash;
+        self.taken += usize::from(new);
+        new
+    }
+
+    #[inline]
+    fn slot_of(slots: &[u64], hash: u64) -> usize {
+        let mask = slots.len() - 1;
+        let mut slot = (hash as usize) & mask;
+        while slots[slot] != 0 && slots[slot] != hash {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    fn grow(&mut self) {
+        let mut wider = vec![0; (self.slots.len() * 2).max(1_024)];
+        for hash in self.slots.iter().filter(|hash| **hash != 0) {
+            let slot = Self::slot_of(&wider, *hash);
+            wider[slot] = *hash;
+        }
+        self.slots = wider;
+    }
+}
+
 /// A map by hashes.
 pub(crate) type ByHash<T> = std::collections::HashMap<u64, T, BuildHasherDefault<AsIs>>;
 
@@ -140,6 +183,16 @@ mod tests {
         }
         for n in 0..100_000u64 {
             assert!(seen.insert(keys.number(n)) && seen.insert(keys.text(&format!("u{n}"))), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_new_once() {
+        let (keys, mut seen) = (Keys::new(), Seen::default());
+        for round in 0..2 {
+            for n in 0..50_000 {
+                assert_eq!(seen.add(keys.number(n)), round == 0, "{n}");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ mod tally;
 
 use std::collections::VecDeque;
 
-use self::ids::Hashes;
+use self::ids::Seen;
 pub(crate) use self::rows::{ANY_UNIT, Events, MISSING, Reads, Told};
 use super::cohort_rows::CohortRow;
 use super::instants::{DAY, Micros, date_of};
@@ -15,6 +15,9 @@ use super::needs::{Adds, Needs};
 
 /// No further exposure of that unit.
 const NONE: u32 = u32::MAX;
+
+/// How many events are looked at together.
+const BLOCK: usize = 512;
 
 /// What a request does with events.
 pub(crate) struct Program {
@@ -94,7 +97,7 @@ struct Cohorts {
     sums: usize,
     strata: usize,
     /// Hashes of the events that counted, each mixed with its request.
-    counted: Hashes,
+    counted: Seen,
 }
 
 /// The open cohorts of all requests. The days' parts lie one after another, the oldest first.
@@ -106,8 +109,10 @@ pub(crate) struct Open {
     exposures: Vec<Exposure>,
     sums: Vec<f64>,
     strata: Vec<Stratum>,
-    /// Hash of a unit, and its first exposure. A hash of 0 is a free slot.
-    slots: Vec<(u64, u32)>,
+    /// The upper half of a unit's hash, and its first exposure; none in a free slot. The number of slots is a power of two.
+    slots: Vec<(u32, u32)>,
+    /// Events and the exposures that they may count for: room that is used again.
+    hits: Vec<(u32, u32)>,
 }
 
 impl Open {
@@ -164,41 +169,84 @@ impl Open {
         self.slots.resize(wide, (0, NONE));
         for place in 0..self.exposures.len() {
             let unit = self.exposures[place].unit;
-            let slot = probe(&self.slots, unit);
+            let slot = self.slot_of(unit);
             let (_, first) = self.slots[slot];
             self.exposures[place].next = first;
-            self.slots[slot] = (unit, place as u32);
+            self.slots[slot] = (tag(unit), place as u32);
+        }
+    }
+
+    /// The slot of a unit, or the free one where it belongs.
+    #[inline]
+    fn slot_of(&self, unit: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = (unit as usize) & mask;
+        loop {
+            let (known, first) = self.slots[slot];
+            if first == NONE || (known == tag(unit) && self.exposures[first as usize].unit == unit) {
+                return slot;
+            }
+            slot = (slot + 1) & mask;
         }
     }
 
     /// Adds events to the units that they belong to.
+    ///
+    /// Some hundred events go through each step together: the memory that one needs is then on its way while others are
+    /// looked at.
     pub(crate) fn count(&mut self, events: &Events, programs: &[Program]) {
-        for row in 0..events.units.len() {
-            let unit = events.units[row];
-            let (_, mut place) = self.slots[probe(&self.slots, unit)];
-            while place != NONE {
-                let exposure = self.exposures[place as usize];
-                place = exposure.next;
+        let mut hits = std::mem::take(&mut self.hits);
+        let rows = events.units.len();
+        for begin in (0..rows).step_by(BLOCK) {
+            hits.clear();
+            for row in begin..(begin + BLOCK).min(rows) {
+                let (_, first) = self.slots[self.slot_of(events.units[row])];
+                if first != NONE {
+                    hits.push((row as u32, first));
+                }
+            }
+            self.keep_those_that_count(&mut hits, events, programs);
+            for (row, place) in &hits {
+                let exposure = &self.exposures[*place as usize];
                 let program = &programs[exposure.request as usize];
-                let since_exposure = events.instants[row].saturating_sub(exposure.assigned_at);
-                if since_exposure < 0 || since_exposure >= program.window {
-                    continue;
-                }
-                let unit_type = events.unit_types[row];
-                if unit_type != program.unit_type && unit_type != ANY_UNIT {
-                    continue;
-                }
+                let row = *row as usize;
                 let Some(steps) = &program.by_type[usize::from(events.types[row])] else { continue };
-                let id = events.ids.get(row).copied().unwrap_or(0);
-                let counted = &mut self.days[(exposure.cohorts - self.closed) as usize].counted;
-                // An event without an id is like no other.
-                if id != 0 && !counted.insert(id.wrapping_add(mix(exposure.request))) {
-                    continue;
-                }
                 let sums = &mut self.sums[exposure.sums as usize..][..program.sums];
                 run(steps, events, row, sums, &mut self.strata[exposure.stratum as usize].row);
             }
         }
+        self.hits = hits;
+    }
+
+    /// Puts all exposures of a unit in place of its first, and leaves those for which the event counts.
+    fn keep_those_that_count(&mut self, hits: &mut Vec<(u32, u32)>, events: &Events, programs: &[Program]) {
+        for at in 0..hits.len() {
+            let (row, first) = hits[at];
+            let mut next = self.exposures[first as usize].next;
+            while next != NONE {
+                hits.push((row, next));
+                next = self.exposures[next as usize].next;
+            }
+        }
+        hits.retain(|(row, place)| {
+            let (row, exposure) = (*row as usize, &self.exposures[*place as usize]);
+            let program = &programs[exposure.request as usize];
+            let since_exposure = events.instants[row].saturating_sub(exposure.assigned_at);
+            let unit_type = events.unit_types[row];
+            (0..program.window).contains(&since_exposure)
+                && (unit_type == program.unit_type || unit_type == ANY_UNIT)
+                && program.by_type[usize::from(events.types[row])].is_some()
+        });
+        if events.ids.is_empty() {
+            return;
+        }
+        let (days, closed) = (&mut self.days, self.closed);
+        hits.retain(|(row, place)| {
+            let exposure = &self.exposures[*place as usize];
+            // An event without an id is like no other.
+            let id = events.ids[*row as usize];
+            id == 0 || days[(exposure.cohorts - closed) as usize].counted.add(id.wrapping_add(mix(exposure.request)))
+        });
     }
 
     /// Closes the oldest cohorts and hands out their rows, each with its request.
@@ -254,15 +302,8 @@ fn run(steps: &[Step], events: &Events, row: usize, sums: &mut [f64], health: &m
     }
 }
 
-/// The slot that holds a unit, or the free one where it belongs.
-#[inline]
-fn probe(slots: &[(u64, u32)], unit: u64) -> usize {
-    let mask = slots.len() - 1;
-    let mut slot = (unit as usize) & mask;
-    while slots[slot].0 != 0 && slots[slot].0 != unit {
-        slot = (slot + 1) & mask;
-    }
-    slot
+fn tag(unit: u64) -> u32 {
+    (unit >> 32) as u32
 }
 
 /// Spreads the requests' places over all numbers, so that one event has another hash in each.
