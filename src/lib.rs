@@ -13,6 +13,7 @@ pub mod decide;
 pub mod demo;
 pub mod domain;
 pub mod evidence;
+pub mod metabase;
 pub mod night;
 pub mod notify;
 pub mod plan;

@@ -10,13 +10,17 @@
 mod ahead;
 mod at_once;
 mod by_hand;
+mod chat;
 mod collect;
 mod days;
 mod error;
 mod flip;
 mod judge;
+mod mailing;
+mod record;
 mod replay;
 mod restate;
+mod site;
 mod tell;
 mod under_lease;
 mod undo;
@@ -35,7 +39,7 @@ use crate::config::Config;
 use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
 use crate::decide::Basis;
 use crate::domain::{Epoch, RolloutState, Share, VariantId, after_redraw, in_force_since};
-use crate::notify::Mailer;
+use crate::notify::{Chat, Mailer};
 use crate::plan::{Plan, Versions};
 use crate::registry::Registry;
 use crate::report::{ExperimentReport, NightReport, Standing};
@@ -48,7 +52,10 @@ pub use error::NightError;
 pub use flip::flips_of;
 use judge::{Case, Judged};
 pub use judge::{own_faults, shared_faults};
+pub use mailing::{readers, stationery};
+pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};
+pub use site::{NIGHTS, SiteError, SiteWritten, write_site};
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};
 
@@ -64,6 +71,8 @@ pub struct Night<'a> {
     pub registry: &'a dyn Registry,
     /// The way to the readers, if mail is configured.
     pub mailer: Option<&'a dyn Mailer>,
+    /// The way to chats, if any is configured.
+    pub chat: Option<&'a dyn Chat>,
     /// The day that the evidence speaks about.
     pub as_of: Date,
     /// When this run began.
@@ -103,7 +112,8 @@ impl Night<'_> {
 
     async fn run_under_lease(&self, sending: &Mutex<()>) -> Result<NightReport, NightError> {
         let run = self.run_id();
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending);
+        let mut applier =
+            Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
         applier.resume().await?;
         let mut report = self.empty_report();
         // What was decided before a night broke off is carried out and told all the same.
@@ -225,6 +235,9 @@ impl Night<'_> {
         report.by_hand = by_hand.lines;
         if known {
             return Ok(report);
+        }
+        for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
+            candidate.before = self.before((record.experiment.id, verdict.state.candidate)).await?;
         }
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {

@@ -13,6 +13,8 @@
 --   --set local_registry=1   with `registry: { local: {} }`: the embedded model registry
 --   --set context=1          where a metric reads a key of `context`
 --   --set payload=1          where a metric reads a key of `payload`
+--   --set dashboards=1       a fourth user, rampkeeper_dashboards, who may read the views of docs/dashboards.md and nothing
+--                            else; the views read with rampkeeper_migrate's rights, who owns them
 --
 -- `rampkeeper check` compares what its users may do with this very file.
 \set ON_ERROR_STOP on
@@ -29,6 +31,13 @@ DO $$ BEGIN
         GRANT USAGE ON SCHEMA exp TO rampkeeper_migrate;
     END IF;
 END $$;
+
+\if :{?dashboards}
+DO $$ BEGIN
+    IF to_regrole('rampkeeper_dashboards') IS NULL THEN CREATE ROLE rampkeeper_dashboards LOGIN; END IF;
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO rampkeeper_dashboards', current_database());
+END $$;
+\endif
 
 SELECT to_regnamespace('exp') IS NOT NULL AND to_regclass('rampkeeper.migrations') IS NOT NULL AS migrated \gset
 \if :migrated
@@ -93,6 +102,34 @@ GRANT SELECT (context) ON exp.events TO rampkeeper_warehouse;
 \endif
 \if :{?payload}
 GRANT SELECT (payload) ON exp.events TO rampkeeper_warehouse;
+\endif
+
+\if :{?dashboards}
+REVOKE ALL ON ALL TABLES IN SCHEMA exp, rampkeeper FROM rampkeeper_dashboards;
+GRANT USAGE ON SCHEMA rampkeeper TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_decisions TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_looks TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_ramp_timeline TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_candidates TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_split TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_nights TO rampkeeper_dashboards;
+GRANT SELECT ON rampkeeper.v_incidents TO rampkeeper_dashboards;
+GRANT USAGE ON SCHEMA exp TO rampkeeper_dashboards;
+-- What may not be there: somebody else's schema need not have these.
+DO $$ DECLARE view text; BEGIN
+    FOREACH view IN ARRAY ARRAY['rampkeeper.v_offline_against_online', 'exp.v_experiment_metrics',
+        'exp.v_active_experiments', 'exp.v_policy_versions', 'exp.v_prompt_versions']
+    LOOP
+        IF to_regclass(view) IS NOT NULL THEN EXECUTE 'GRANT SELECT ON ' || view || ' TO rampkeeper_dashboards'; END IF;
+    END LOOP;
+END $$;
+
+-- What the views read of the experiments.
+GRANT SELECT (id, name, status) ON exp.experiments TO rampkeeper_migrate;
+GRANT SELECT (id, name, allocation, config) ON exp.variants TO rampkeeper_migrate;
+GRANT SELECT (id, name) ON exp.policies TO rampkeeper_migrate;
+GRANT SELECT (id, policy_id, version, mlflow_model_name, mlflow_model_version) ON exp.policy_versions TO rampkeeper_migrate;
+GRANT SELECT ON exp.offline_replay_results TO rampkeeper_migrate;
 \endif
 
 \else

@@ -9,9 +9,10 @@ use super::error::ActionError;
 use crate::control::{NewAction, PendingAction, UNDO_MOVES};
 use crate::domain::{Experiment, ExperimentId, VariantId};
 use crate::plan::{Plan, Step};
-use crate::report::MailDraft;
+use crate::report::{ChatDraft, MailDraft};
 
 pub(super) const MAIL: &str = "mail";
+pub(super) const CHAT: &str = "chat";
 
 /// A step with what it needs to know of its experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,7 @@ pub(super) struct StepPayload {
 #[derive(Debug)]
 pub(super) enum Deed {
     Mail(MailDraft),
+    Chat(ChatDraft),
     Step(StepPayload),
     /// A decision's moves are taken back, as somebody has asked for.
     Undo(UndoPayload),
@@ -45,6 +47,7 @@ pub(super) enum Adapter {
     Control,
     Registry,
     Mail,
+    Chat,
 }
 
 /// The journal entries of a plan's steps. `decision_of` names the decision of each candidate.
@@ -87,12 +90,28 @@ const SWEPT_TWICE: &str = "move_assignments";
 /// How the key of that repetition ends.
 pub(super) const AGAIN: &str = "/again";
 
+/// The key of a mail in the journal.
+pub fn key_of_mail(message_id: &str) -> String {
+    format!("mail/{message_id}")
+}
+
 /// The journal entry of a mail.
 pub fn action_of_mail(draft: &MailDraft) -> NewAction {
     NewAction {
-        idempotency_key: format!("mail/{}", draft.message_id),
+        idempotency_key: key_of_mail(&draft.message_id),
         decision: None,
         kind: MAIL.to_owned(),
+        payload: json!(draft),
+        not_before: None,
+    }
+}
+
+/// The journal entry of a message to a chat: one for each place, so that one of them keeps no other waiting.
+pub fn action_of_chat(draft: &ChatDraft) -> NewAction {
+    NewAction {
+        idempotency_key: format!("chat/{}/{}", draft.place, draft.id),
+        decision: None,
+        kind: CHAT.to_owned(),
         payload: json!(draft),
         not_before: None,
     }
@@ -103,6 +122,7 @@ impl Deed {
         let payload = action.payload.clone();
         let read = match action.kind.as_str() {
             MAIL => serde_json::from_value(payload).map(Deed::Mail),
+            CHAT => serde_json::from_value(payload).map(Deed::Chat),
             UNDO_MOVES => serde_json::from_value(payload).map(Deed::Undo),
             _ => serde_json::from_value(payload).map(Deed::Step),
         };
@@ -112,6 +132,7 @@ impl Deed {
     pub(super) fn adapter(&self) -> Adapter {
         match self {
             Deed::Mail(_) => Adapter::Mail,
+            Deed::Chat(_) => Adapter::Chat,
             Deed::Undo(_) => Adapter::Control,
             Deed::Step(payload) => match payload.step {
                 Step::SetTag { .. }
@@ -129,10 +150,19 @@ impl Deed {
         }
     }
 
+    /// Where it is told, if it is a message to a chat: each of these is away or there on its own.
+    pub(super) fn place(&self) -> Option<&str> {
+        match self {
+            Deed::Chat(draft) => Some(&draft.place),
+            Deed::Mail(_) | Deed::Step(_) | Deed::Undo(_) => None,
+        }
+    }
+
     /// The deed as a sentence.
     pub(super) fn told(&self) -> String {
         match self {
             Deed::Mail(draft) => format!("send the mail {:?}", draft.subject),
+            Deed::Chat(draft) => format!("post {:?} to the chat of {}", draft.about, draft.place),
             Deed::Step(payload) => payload.step.to_string(),
             Deed::Undo(payload) => format!("take the units that decision {} moved back", payload.decision),
         }

@@ -2,7 +2,7 @@
 
 use super::deed::Adapter;
 use crate::control::ControlError;
-use crate::notify::MailError;
+use crate::notify::{CallError, MailError};
 use crate::registry::RegistryError;
 
 /// Why an action could not be carried out.
@@ -14,6 +14,8 @@ pub(super) enum ActionError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Mail(#[from] MailError),
+    #[error(transparent)]
+    Chat(#[from] CallError),
     #[error("no mail is configured, so this mail has no way to go; configure `mail` again")]
     NoMailer,
     #[error("the journal holds an action that this version does not know ({kind}): {error}")]
@@ -26,17 +28,18 @@ impl ActionError {
         match self {
             ActionError::Control(error) => matches!(error, ControlError::Gone { .. }),
             ActionError::Mail(error) => error.is_for_good(),
+            ActionError::Chat(error) => error.is_for_good(),
             ActionError::Registry(_) | ActionError::NoMailer | ActionError::Unknown { .. } => false,
         }
     }
 
-    /// Whether it was tried once only and may be better in a moment: a database that is locked or restarts. A registry's
-    /// and a mail server's calls are repeated by their adapters.
+    /// Whether it was tried once only and may be better in a moment: a database that is locked or restarts. A registry's,
+    /// a mail server's and a chat's calls are repeated by their adapters.
     pub(super) fn is_worth_a_moment(&self) -> bool {
         match self {
             ActionError::Control(error) => error.is_transient(),
             ActionError::Registry(error) => error.is_worth_a_moment(),
-            ActionError::Mail(_) | ActionError::NoMailer | ActionError::Unknown { .. } => false,
+            ActionError::Mail(_) | ActionError::Chat(_) | ActionError::NoMailer | ActionError::Unknown { .. } => false,
         }
     }
 
@@ -47,8 +50,15 @@ impl ActionError {
             ActionError::Registry(error) if error.refusal().is_some_and(|refusal| refusal.status == 500) => None,
             ActionError::Registry(error) => error.is_transient().then_some(Adapter::Registry),
             ActionError::Mail(error) => error.is_outage().then_some(Adapter::Mail),
+            // One chat that is away says nothing of another.
+            ActionError::Chat(_) => None,
             ActionError::Control(_) | ActionError::NoMailer | ActionError::Unknown { .. } => None,
         }
+    }
+
+    /// Whether the chat that was to be told is away, so that its other messages would only wait as long and fail as well.
+    pub(super) fn is_silent_chat(&self) -> bool {
+        matches!(self, ActionError::Chat(error) if error.is_outage())
     }
 }
 

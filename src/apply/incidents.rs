@@ -161,5 +161,5 @@ impl Applier<'_> {
 fn told(open: OpenIncident) -> Incident {
     let NewIncident { decision, action, what, expected, found, advice, at, .. } = open.incident;
     let new = open.told_at.is_none();
-    Incident { id: open.id, what, expected, found, advice, decision, action, found_at: at, new }
+    Incident { id: open.id, what, expected, found, advice, decision, experiment: None, action, found_at: at, new }
 }

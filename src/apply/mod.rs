@@ -9,7 +9,7 @@
 //!   registry or a mail server that hangs. Their actions come after it, in their order.
 //! - A database that is locked or restarts is asked again after a moment. Registry and mail servers are asked again by
 //!   their adapters.
-//! - Once an adapter is found to be away, its other actions of that pass are skipped.
+//! - Once an adapter is found to be away, its other actions of that pass are skipped; of chats, each is one on its own.
 //! - The registry sees its steps of an experiment in their order: behind one that is still to be done, they wait. Else
 //!   an alias could be removed today and set tomorrow by the older step.
 //! - What failed in a run is not tried twice by it.
@@ -35,14 +35,14 @@ use uuid::Uuid;
 
 use crate::control::{ControlError, ControlStore, PendingAction};
 use crate::domain::ExperimentId;
-use crate::notify::{Mail, Mailer};
+use crate::notify::{Attachment, CallError, Chat, InlineImage, Mail, Mailer, Post};
 use crate::registry::Registry;
-use crate::report::MailDraft;
+use crate::report::{ChatDraft, MailDraft};
 
-pub use deed::{action_of_mail, actions_of, experiment_of, sentence_of};
+pub use deed::{action_of_chat, action_of_mail, actions_of, experiment_of, key_of_mail, sentence_of};
 pub use error::chain;
 
-use deed::{Adapter, Deed, MAIL, StepPayload};
+use deed::{Adapter, CHAT, Deed, MAIL, StepPayload};
 use error::ActionError;
 use step::{End, StepRun};
 
@@ -54,10 +54,11 @@ pub struct Applier<'a> {
     control: &'a ControlStore,
     registry: &'a dyn Registry,
     mailer: Option<&'a dyn Mailer>,
+    chat: Option<&'a dyn Chat>,
     run: Uuid,
     now: Timestamp,
     begun: Instant,
-    /// Held while a mail is on its way: who stops the run waits for it, lest it go out twice.
+    /// Held while a mail or a post is on its way: who stops the run waits for it, lest it go out twice.
     sending: &'a Mutex<()>,
     left: Vec<Left>,
     /// What earlier runs had left, by its keys.
@@ -91,19 +92,24 @@ struct Left {
 #[derive(Default)]
 struct Pass {
     away: BTreeSet<Adapter>,
+    /// The chats that are away.
+    silent: BTreeSet<String>,
     behind: BTreeSet<ExperimentId>,
 }
 
 impl Pass {
     /// Why an action is not to be tried now.
-    fn skips(&self, adapter: Adapter, experiment: Option<ExperimentId>) -> Option<&'static str> {
+    fn skips(&self, adapter: Adapter, place: Option<&str>, experiment: Option<ExperimentId>) -> Option<&'static str> {
         match adapter {
             Adapter::Registry if self.away.contains(&adapter) => Some("skipped: the registry did not answer"),
             Adapter::Mail if self.away.contains(&adapter) => Some("skipped: no mail could be sent just before"),
             Adapter::Registry if experiment.is_some_and(|id| self.behind.contains(&id)) => {
                 Some("skipped: an earlier step of the same experiment is still to be done")
             }
-            Adapter::Control | Adapter::Registry | Adapter::Mail => None,
+            Adapter::Chat if place.is_some_and(|place| self.silent.contains(place)) => {
+                Some("skipped: this chat did not answer just before")
+            }
+            Adapter::Control | Adapter::Registry | Adapter::Mail | Adapter::Chat => None,
         }
     }
 }
@@ -145,6 +151,7 @@ impl<'a> Applier<'a> {
             control,
             registry,
             mailer,
+            chat: None,
             run,
             now,
             begun,
@@ -155,6 +162,11 @@ impl<'a> Applier<'a> {
             moved,
             registry_is_away: false,
         }
+    }
+
+    /// The same with a way to chats; without it their messages are given up.
+    pub fn with_chat(self, chat: Option<&'a dyn Chat>) -> Self {
+        Self { chat, ..self }
     }
 
     /// Carries out what earlier runs left to do in the control store; what they left for others waits until the night is
@@ -177,12 +189,12 @@ impl<'a> Applier<'a> {
         self.apply(|_, _| true).await
     }
 
-    /// The same for the mails alone.
+    /// The same for the mails and posts alone.
     ///
     /// # Errors
     /// As [`Applier::resume`].
     pub async fn apply_mail(&mut self) -> Result<Vec<Applied>, ControlError> {
-        self.apply(|action, _| action.kind == MAIL).await
+        self.apply(|action, _| action.kind == MAIL || action.kind == CHAT).await
     }
 
     /// What earlier runs had left and this one has done, as sentences.
@@ -231,7 +243,8 @@ impl<'a> Applier<'a> {
                 continue;
             }
             let what = deed.as_ref().map_or_else(|_| format!("carry out {}", action.kind), Deed::told);
-            let skipped = pass.skips(adapter, experiment);
+            let place = deed.as_ref().ok().and_then(Deed::place);
+            let skipped = pass.skips(adapter, place, experiment);
             let error = match skipped {
                 Some(why) => {
                     tracing::info!(action = %action.idempotency_key, "did not {what}: {why}");
@@ -264,9 +277,10 @@ impl<'a> Applier<'a> {
         let key = &action.idempotency_key;
         // Until its fate is noted: a mail that is out and not noted would go out again.
         let _on_its_way = match &deed {
-            Ok(Deed::Mail(_)) => Some(self.sending.lock().await),
+            Ok(Deed::Mail(_) | Deed::Chat(_)) => Some(self.sending.lock().await),
             _ => None,
         };
+        let place = deed.as_ref().ok().and_then(Deed::place).map(str::to_owned);
         let mut tries = 0;
         let result = match deed {
             Ok(deed) => {
@@ -299,6 +313,7 @@ impl<'a> Applier<'a> {
         tracing::warn!(action = %key, attempts, "could not {what}: {told} ({again})");
         patiently(|| self.control.action_failed(key, &told, for_good, tries, self.now)).await?;
         pass.away.extend(error.as_ref().and_then(ActionError::outage));
+        pass.silent.extend(place.filter(|_| error.as_ref().is_some_and(ActionError::is_silent_chat)));
         // What is given up holds nobody up.
         pass.behind.extend(experiment.filter(|_| !for_good));
         let before = if action.attempts > 0 { format!(" (attempt {attempts})") } else { String::new() };
@@ -311,6 +326,11 @@ impl<'a> Applier<'a> {
             Deed::Mail(draft) => {
                 let mailer = self.mailer.ok_or(ActionError::NoMailer)?;
                 mailer.send(&Mail::from(draft.clone())).await?;
+                Ok(End::Done)
+            }
+            Deed::Chat(draft) => {
+                let chat = self.chat.ok_or_else(|| CallError::NoPlace { place: draft.place.clone() })?;
+                chat.post(&Post::from(draft.clone())).await?;
                 Ok(End::Done)
             }
             Deed::Step(payload) => StepRun { applier: self, key, decision }.carry_out(payload).await,
@@ -328,6 +348,18 @@ impl<'a> Applier<'a> {
 
 impl From<MailDraft> for Mail {
     fn from(draft: MailDraft) -> Mail {
+        let mut draft = draft;
+        let pictures = draft.draw().into_iter().map(|picture| InlineImage {
+            content_id: picture.content_id,
+            filename: picture.filename,
+            png: picture.png,
+        });
+        let inline_images = pictures.collect();
+        let attachments = draft.attachments.into_iter().map(|file| Attachment {
+            filename: file.filename,
+            content_type: file.content_type,
+            bytes: file.text.into_bytes(),
+        });
         Mail {
             from: draft.from,
             to: draft.to,
@@ -337,12 +369,18 @@ impl From<MailDraft> for Mail {
             html: draft.html,
             message_id: draft.message_id,
             date: draft.date,
-            in_reply_to: None,
+            in_reply_to: draft.in_reply_to,
             list_id: Some(draft.list_id),
             headers: draft.headers,
-            inline_images: Vec::new(),
-            attachments: Vec::new(),
+            inline_images,
+            attachments: attachments.collect(),
         }
+    }
+}
+
+impl From<ChatDraft> for Post {
+    fn from(draft: ChatDraft) -> Post {
+        Post { place: draft.place, id: draft.id, body: draft.body }
     }
 }
 

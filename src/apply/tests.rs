@@ -12,7 +12,7 @@ use crate::control::NewAction;
 use crate::domain::{ModelVersion, Share, VariantId};
 use crate::notify::{MailError, Sent};
 use crate::plan::{Reallocation, Step};
-use crate::registry::{Refusal, RegistryError, VersionInfo, VersionStatus};
+use crate::registry::{Refusal, RegisteredVersion, RegistryError, VersionInfo, VersionStatus};
 use crate::report::Incident;
 
 fn now() -> Timestamp {
@@ -96,6 +96,10 @@ impl Registry for Scripted {
         let version = |item: &str| Some(item.strip_prefix("version ")?.strip_suffix(", tag stage")?.to_owned());
         let versions = tagged.filter_map(|((_, item), _)| version(item));
         Ok(versions.map(|version| ModelVersion { model: model.into(), version }).collect())
+    }
+
+    async fn versions(&self, _: &str) -> Result<Option<Vec<RegisteredVersion>>, RegistryError> {
+        unreachable!("the journal lists no versions")
     }
 
     async fn set_tag(&self, version: &ModelVersion, _: &str, value: &str) -> Result<(), RegistryError> {
@@ -276,6 +280,9 @@ fn mail(id: &str) -> NewAction {
         date: now(),
         list_id: "rampkeeper.example.com".into(),
         headers: Vec::new(),
+        in_reply_to: None,
+        pictures: Vec::new(),
+        attachments: Vec::new(),
     })
 }
 

@@ -1,10 +1,12 @@
 //! What was done to a candidate, by whom, and the marks for it.
 
+use serde::{Deserialize, Serialize};
+
 use super::drawing::{Drawing, Stroke, Towards};
 use super::palette::{BLUE, BROWN, Colour, PLATE, RED, SOFT};
 
 /// What was done to a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Act {
     /// It got more.
     Ramp,
@@ -19,7 +21,7 @@ pub enum Act {
 }
 
 /// Who did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecidedBy {
     /// A night of Rampkeeper.
     Job,

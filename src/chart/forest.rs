@@ -1,11 +1,13 @@
 //! Every metric's interval beside its margin, tonight.
 
+use serde::{Deserialize, Serialize};
+
 use super::axis::Axis;
 use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
 use super::letters::{Weight, cut, fitting, spoken, spoken_title, width, wrap};
 use super::palette::{INK, PALE, PLATE, RED, RED_GROUND, SOFT, Tone};
 use super::scale::{Scale, aim, range};
-use super::{ChartError, Picture, raster, words};
+use super::{ChartError, Picture, Sketch, raster, words};
 use crate::domain::Direction;
 
 /// More rows than these are counted, not drawn.
@@ -20,7 +22,7 @@ const PLOT: (f64, f64) = (200.0, 384.0);
 const VERDICTS: f64 = 396.0;
 
 /// A forest plot: a row per metric, worse always on the left.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forest {
     /// Who is compared with whom.
     pub title: String,
@@ -31,7 +33,7 @@ pub struct Forest {
 }
 
 /// One metric.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForestRow {
     /// Its name.
     pub metric: String,
@@ -44,6 +46,7 @@ pub struct ForestRow {
     /// The estimated lift or value.
     pub estimate: Option<f64>,
     /// Low and high end; an infinite end is open.
+    #[serde(with = "super::spoken::ends")]
     pub interval: Option<(f64, f64)>,
     /// The verdict, as reports word it.
     pub verdict: String,
@@ -62,6 +65,11 @@ impl Forest {
     pub fn draw(&self) -> Result<Picture, ChartError> {
         let (drawing, height) = self.compose();
         raster::picture(&drawing, height, self.alt())
+    }
+
+    /// What the picture will say, and its size, without drawing it.
+    pub fn sketch(&self) -> Sketch {
+        Sketch::of(self.compose().1, self.alt())
     }
 
     pub(super) fn compose(&self) -> (Drawing, f64) {

@@ -54,6 +54,7 @@ mod ramp;
 mod raster;
 mod scale;
 mod split;
+mod spoken;
 mod trajectory;
 mod words;
 
@@ -81,6 +82,24 @@ pub struct Picture {
     pub height: u32,
     /// What the picture says, in words and numbers. Plain text: whoever puts it into HTML must escape it.
     pub alt: String,
+}
+
+/// A picture that is not drawn yet: what a mail must say of it before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sketch {
+    /// The width in CSS pixels.
+    pub width: u32,
+    /// The height in CSS pixels.
+    pub height: u32,
+    /// As [`Picture::alt`].
+    pub alt: String,
+}
+
+impl Sketch {
+    fn of(height: f64, alt: String) -> Sketch {
+        let (width, height) = raster::size(height);
+        Sketch { width, height, alt }
+    }
 }
 
 /// Why a picture could not be made. The data are never the reason: what cannot be drawn is told in words instead.

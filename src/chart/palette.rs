@@ -3,6 +3,8 @@
 //! Text colours have a contrast of at least 4.5 on white, colours of marks at least 3. Bad is red and good is blue, which
 //! eyes that mix up red and green keep apart.
 
+use serde::{Deserialize, Serialize};
+
 /// A colour as SVG writes it.
 pub(super) type Colour = &'static str;
 
@@ -48,7 +50,7 @@ pub(super) fn rgb(colour: Colour) -> [u8; 3] {
 }
 
 /// What a verdict means for the candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tone {
     /// Shown worse.
     Bad,

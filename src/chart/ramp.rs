@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::act::{Act, DecidedBy};
 use super::axis::{Axis, Days};
@@ -10,7 +11,7 @@ use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Type
 use super::lanes::{self, Room, Slot, Wish};
 use super::letters::{Weight, spoken_title, width};
 use super::palette::{BLUE, BLUE_GROUND, INK, PALE, SOFT};
-use super::{ChartError, Picture, raster, words};
+use super::{ChartError, Picture, Sketch, raster, words};
 
 const HEIGHT: f64 = 140.0;
 /// Where the plot begins and ends.
@@ -24,7 +25,7 @@ const RINGS_APART: f64 = 7.0;
 const MOST_TOLD: usize = 20;
 
 /// How a candidate's share went, from 0 to 100 %.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ramp {
     /// Whose share it is.
     pub title: String,
@@ -35,7 +36,7 @@ pub struct Ramp {
 }
 
 /// One night of a ramp.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RampNight {
     /// The as-of date.
     pub date: Date,
@@ -92,6 +93,11 @@ impl Ramp {
     pub fn draw(&self) -> Result<Picture, ChartError> {
         let (drawing, height) = self.compose();
         raster::picture(&drawing, height, self.alt())
+    }
+
+    /// What the picture will say, and its size, without drawing it.
+    pub fn sketch(&self) -> Sketch {
+        Sketch::of(self.compose().1, self.alt())
     }
 
     pub(super) fn compose(&self) -> (Drawing, f64) {

@@ -13,9 +13,14 @@ use super::{ChartError, Picture};
 /// Dots per CSS pixel.
 const DENSITY: u32 = 2;
 
+/// The size of a picture in CSS pixels.
+pub(super) fn size(height: f64) -> (u32, u32) {
+    (WIDTH as u32, height.ceil() as u32)
+}
+
 /// Draws a picture; its height is rounded up to whole pixels.
 pub(super) fn picture(drawing: &Drawing, height: f64, alt: String) -> Result<Picture, ChartError> {
-    let (width, height) = (WIDTH as u32, height.ceil() as u32);
+    let (width, height) = size(height);
     let tree = tree(&drawing.svg(f64::from(height)))?;
     let (across, down) = (DENSITY * width, DENSITY * height);
     let mut canvas = Pixmap::new(across, down).ok_or(ChartError::Canvas { width: across, height: down })?;

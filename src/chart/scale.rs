@@ -1,5 +1,7 @@
 //! What a metric's numbers are, and how they are written.
 
+use serde::{Deserialize, Serialize};
+
 use super::words::{decimals, number, signed};
 use crate::domain::Direction;
 
@@ -7,7 +9,7 @@ use crate::domain::Direction;
 const FARTHEST: f64 = 1e9;
 
 /// What the numbers of a metric are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scale {
     /// Lifts over control: 0.05 is five percent. The bound is the margin, positive.
     Lift,

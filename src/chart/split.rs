@@ -1,10 +1,12 @@
 //! Whether units split as planned.
 
+use serde::{Deserialize, Serialize};
+
 use super::axis::Axis;
 use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
 use super::letters::{Weight, cut, fitting, spoken, spoken_title};
 use super::palette::{INK, PALE, PLATE, SOFT, Tone};
-use super::{ChartError, Picture, raster, words};
+use super::{ChartError, Picture, Sketch, raster, words};
 
 /// More rows than these are counted, not drawn: the last ones stay.
 const MOST_ROWS: usize = 10;
@@ -20,7 +22,7 @@ const NUMBERS: f64 = 368.0;
 const CHANCE: f64 = 1.959_963_984_540_054;
 
 /// How units split between one candidate and control.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     /// Whose split it is.
     pub title: String,
@@ -29,6 +31,7 @@ pub struct Split {
     /// Days or epochs, in their order.
     pub rows: Vec<SplitRow>,
     /// ln of the e-value against the planned split, over all of the rows.
+    #[serde(with = "super::spoken::number")]
     pub log_e: f64,
     /// The e-value from which on the split counts as mismatched: one over the error rate.
     pub threshold: f64,
@@ -37,7 +40,7 @@ pub struct Split {
 }
 
 /// One day or epoch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitRow {
     /// What the row is about: `3 Nov`, `epoch 2`.
     pub label: String,
@@ -109,6 +112,11 @@ impl Split {
     fn evidence(&self) -> String {
         let (e, threshold) = (words::e_value(self.log_e), words::e_value(self.threshold.ln()));
         format!("e-value {e} against the planned split; a mismatch from {threshold} on")
+    }
+
+    /// What the picture will say, and its size, without drawing it.
+    pub fn sketch(&self) -> Sketch {
+        Sketch::of(self.compose().1, self.alt())
     }
 
     pub(super) fn compose(&self) -> (Drawing, f64) {

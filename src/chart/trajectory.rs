@@ -6,6 +6,7 @@ mod marks;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::axis::{Axis, Days};
 use super::drawing::{Anchor, Drawing, PADDING, PLAIN, RIGHT, SMALL, Stroke, Towards, Type, sharp};
@@ -13,7 +14,7 @@ use super::lanes::{self, Room, Wish};
 use super::letters::{Weight, cut, spoken, spoken_title};
 use super::palette::{BLUE, BLUE_GROUND, INK, PALE, RED, RED_GROUND, SOFT, Tone};
 use super::scale::{Scale, aim, range, sign};
-use super::{ChartError, Picture, raster, words};
+use super::{ChartError, Picture, Sketch, raster, words};
 use crate::domain::Direction;
 use band::Seen;
 use marks::LANE;
@@ -27,7 +28,7 @@ const LANES: usize = 3;
 const FARTHEST: f64 = 1e100;
 
 /// How one metric's interval went: worse is always below.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trajectory {
     /// Which metric of which candidate.
     pub title: String,
@@ -46,20 +47,21 @@ pub struct Trajectory {
 }
 
 /// One night.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Night {
     /// The as-of date.
     pub date: Date,
     /// The estimated lift or value.
     pub estimate: Option<f64>,
     /// Low and high end; none leaves a gap.
+    #[serde(with = "super::spoken::ends")]
     pub interval: Option<(f64, f64)>,
     /// The candidate's share that day, from 0 to 1.
     pub share: f64,
 }
 
 /// The night on which the interval crossed its bound.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Crossing {
     /// The as-of date.
     pub date: Date,
@@ -78,6 +80,11 @@ impl Trajectory {
     pub fn draw(&self) -> Result<Picture, ChartError> {
         let (drawing, height) = self.compose();
         raster::picture(&drawing, height, self.alt())
+    }
+
+    /// What the picture will say, and its size, without drawing it.
+    pub fn sketch(&self) -> Sketch {
+        Sketch::of(self.compose().1, self.alt())
     }
 
     pub(super) fn compose(&self) -> (Drawing, f64) {

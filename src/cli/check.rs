@@ -19,6 +19,7 @@ mod schedule;
 mod show;
 mod standing;
 mod warehouse;
+mod web;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -92,13 +93,15 @@ pub(super) async fn check(global: &Global, arguments: &CheckArguments) -> anyhow
 }
 
 async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
-    let (store, warehouse, mail_server, tracker) = tokio::join!(
+    let (store, warehouse, mail_server, tracker, chats, heartbeat) = tokio::join!(
         open_store(asked),
         open_warehouse(asked),
         asked_for(asked, Area::Mail, mail::server(asked)),
         asked_for(asked, Area::Registry, registry::server(asked)),
+        asked_for(asked, Area::Chat, web::chats(asked)),
+        asked_for(asked, Area::Heartbeat, web::heartbeat(asked)),
     );
-    let mut findings = [mail_server, tracker].concat();
+    let mut findings = [mail_server, tracker, chats, heartbeat].concat();
     let store = store.unwrap_or_else(|finding| {
         findings.push(finding);
         None
@@ -130,11 +133,12 @@ async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
         asked_for(asked, Area::Freshness, freshness::findings(asked, store, warehouse, known)),
         asked_for(asked, Area::Registry, registry::versions(asked, store, known)),
         asked_for(asked, Area::Mail, mail::readers(asked, known)),
+        asked_for(asked, Area::Chat, web::unknown(asked, known)),
         asked_for(asked, Area::Lease, standing::lease(asked, store)),
         asked_for(asked, Area::Journal, standing::journal(asked, store)),
     );
-    let (a, b, c, d, e, f, g, h, i, j, k) = answers;
-    findings.extend([a, b, c, d, e, f, g, h, i, j, k].into_iter().flatten());
+    let (a, b, c, d, e, f, g, h, i, j, k, l) = answers;
+    findings.extend([a, b, c, d, e, f, g, h, i, j, k, l].into_iter().flatten());
     findings
 }
 

@@ -6,12 +6,17 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+use uuid::Uuid;
 
-use super::address;
-use crate::config::{Config, EncryptionWord, LakeEntry, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry};
+use super::{address, mlflow};
+use crate::config::{
+    ChatEntry, Config, EncryptionWord, HeartbeatEntry, LakeEntry, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry,
+};
 use crate::control::{ControlStore, Dialect};
-use crate::notify::{FileMailer, Mailer, SmtpMailer, SmtpSettings, Tls};
-use crate::registry::{Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, TablePrefix};
+use crate::notify::{
+    CallError, FileMailer, Heartbeat, Mailer, SmtpMailer, SmtpSettings, Tls, WebSettings, Webhook, Webhooks,
+};
+use crate::registry::{LocalRegistry, MlflowRegistry, Registry, TablePrefix};
 use crate::warehouse::{
     Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse, WarehouseError,
 };
@@ -22,6 +27,7 @@ pub(super) struct Connections {
     pub(super) warehouse: Box<dyn Warehouse>,
     pub(super) registry: Box<dyn Registry>,
     pub(super) mailer: Option<Box<dyn Mailer>>,
+    pub(super) chat: Webhooks,
 }
 
 /// How long a server is waited for, and how often it is asked again.
@@ -39,7 +45,13 @@ impl Patience {
     /// Somebody sits in front of it.
     pub(super) const SHORT: Patience = Patience { longest: Duration::from_secs(10), repeats: false };
 
-    fn retries(self, otherwise: u32) -> u32 {
+    /// The longest that one request may take.
+    pub(super) fn longest(self) -> Duration {
+        self.longest
+    }
+
+    /// How often a failed request is repeated.
+    pub(super) fn retries(self, otherwise: u32) -> u32 {
         if self.repeats { otherwise } else { 0 }
     }
 }
@@ -56,7 +68,8 @@ impl Connections {
         let control = control(config).await?;
         let registry = registry(config, &control, Patience::OF_A_NIGHT)?;
         let mailer = mailer(config)?;
-        Ok(Self { control, warehouse: Box::new(NoWarehouse), registry, mailer })
+        let chat = chats(config);
+        Ok(Self { control, warehouse: Box::new(NoWarehouse), registry, mailer, chat })
     }
 }
 
@@ -208,26 +221,12 @@ pub(super) fn registry(
 
 /// The tracking server.
 pub(super) fn mlflow(config: &Config, entry: &MlflowEntry, patience: Patience) -> anyhow::Result<MlflowRegistry> {
-    let read = |secret: &SecretRef, key: &str| {
-        secret.read(&config.base).map_err(|why| anyhow!("registry.mlflow.{key}: {why}"))
-    };
-    let auth = match (&entry.username, &entry.password, &entry.token) {
-        (Some(user), Some(password), _) => Auth::Basic { user: user.clone(), password: read(password, "password")? },
-        (_, _, Some(token)) => Auth::Bearer(read(token, "token")?),
-        _ => Auth::None,
-    };
-    let settings = MlflowSettings {
-        url: Url::parse(&entry.url).context("registry.mlflow.url is no address")?,
-        auth,
-        ca_file: entry.ca_file.as_ref().map(|file| config.base.join(file)),
-        timeout: Duration::from_secs(entry.timeout_seconds.unwrap_or(30)).min(patience.longest),
-        retries: patience.retries(4),
-        retry_delay: Duration::from_millis(500),
-    };
-    Ok(MlflowRegistry::new(settings)?)
+    let found = mlflow::find(config, entry, patience, &mlflow::environment)?;
+    Ok(MlflowRegistry::new(found.settings)?)
 }
 
-fn mailer(config: &Config) -> anyhow::Result<Option<Box<dyn Mailer>>> {
+/// The way to the readers, if mail is configured.
+pub(super) fn mailer(config: &Config) -> anyhow::Result<Option<Box<dyn Mailer>>> {
     let Some(mail) = &config.settings.mail else { return Ok(None) };
     match (&mail.smtp, &mail.directory) {
         (Some(smtp), _) => Ok(Some(Box::new(smtp_mailer(config, smtp, Patience::OF_A_NIGHT)?))),
@@ -264,4 +263,45 @@ pub(super) fn smtp_mailer(config: &Config, entry: &SmtpEntry, patience: Patience
         retry_delay: Duration::from_secs(1),
     };
     Ok(SmtpMailer::new(settings)?)
+}
+
+/// The chats. A secret that is not there keeps what is to be posted there waiting, and no night from its work.
+fn chats(config: &Config) -> Webhooks {
+    let opened = config.settings.chat.iter().map(|entry| {
+        let webhook = webhook(config, entry, Patience::OF_A_NIGHT).map_err(|error| format!("{error:#}"));
+        (entry.url.name(), webhook)
+    });
+    Webhooks::new(opened)
+}
+
+/// One chat.
+pub(super) fn webhook(config: &Config, entry: &ChatEntry, patience: Patience) -> anyhow::Result<Webhook> {
+    let settings = web(config, "chat", &entry.url, &entry.ca_file, patience.retries(3))?;
+    Webhook::new(settings).map_err(|error| of_key("chat", error))
+}
+
+/// The heartbeat, for the night of that key.
+pub(super) fn heartbeat(config: &Config, entry: &HeartbeatEntry, night: Uuid) -> anyhow::Result<Heartbeat> {
+    let settings = web(config, "heartbeat", &entry.url, &entry.ca_file, 2)?;
+    Heartbeat::new(settings, night).map_err(|error| of_key("heartbeat", error))
+}
+
+fn of_key(key: &str, error: CallError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("{key}.url cannot be used"))
+}
+
+fn web(
+    config: &Config,
+    key: &str,
+    url: &SecretRef,
+    ca_file: &Option<PathBuf>,
+    retries: u32,
+) -> anyhow::Result<WebSettings> {
+    Ok(WebSettings {
+        url: url.read(&config.base).map_err(|why| anyhow!("{key}.url: {why}"))?,
+        ca_file: ca_file.as_ref().map(|file| config.base.join(file)),
+        timeout: Duration::from_secs(10),
+        retries,
+        retry_delay: Duration::from_secs(1),
+    })
 }

@@ -1,7 +1,7 @@
 //! `demo`: the world, its nights, and the table of truth against outcome.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{Cell, Color};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,9 +42,11 @@ pub(super) async fn demo(arguments: &DemoArguments, output: OutputFormat) -> any
         bar.set_message(report.summary());
         bar.inc(1);
     }
+    bar.set_message("drawing the pages");
+    let pages = demo.write_pages(&arguments.dir).await?;
     bar.finish_and_clear();
     let fates = demo.fates().await?;
-    show(&fates, arguments, output)?;
+    show(&fates, arguments, &pages.index, output)?;
     Ok(if fates.iter().all(Fate::is_right) { Exit::Done } else { Exit::Failed })
 }
 
@@ -65,10 +67,9 @@ fn changes(night: u32, report: &NightReport) -> Vec<String> {
     lines
 }
 
-fn show(fates: &[Fate], arguments: &DemoArguments, output: OutputFormat) -> anyhow::Result<()> {
+fn show(fates: &[Fate], arguments: &DemoArguments, page: &Path, output: OutputFormat) -> anyhow::Result<()> {
     let dir = &arguments.dir;
     let last = crate::demo::FIRST_DAY.checked_add(jiff::Span::new().days(i64::from(arguments.nights) - 1))?;
-    let page = dir.join("reports").join(format!("{last}.html"));
     if output == OutputFormat::Json {
         let fates: Vec<_> = fates
             .iter()
@@ -116,7 +117,7 @@ fn show(fates: &[Fate], arguments: &DemoArguments, output: OutputFormat) -> anyh
         }
     }
     println!("\nmails:  {}", dir.join("mails").display());
-    println!("report: {}", page.display());
+    println!("pages:  {}", page.display());
     println!("config: {}  (try: rampkeeper plan --config {0} --as-of {last})", dir.join("rampkeeper.yml").display());
     Ok(())
 }

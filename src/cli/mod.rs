@@ -8,12 +8,16 @@ mod connect;
 mod demo;
 mod explain;
 mod history;
+mod metabase;
 mod migrate;
+mod mlflow;
 mod named;
 mod night;
 mod output;
+mod pulse;
 mod remake;
 mod replay;
+mod report;
 mod schema;
 mod serve;
 mod shown;
@@ -155,8 +159,12 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Make a stored night again from its stored moments; it must give the stored decisions.
     Replay(replay::ReplayArguments),
+    /// Show a recorded night again, write all of them as pages, or send a night's mail once more.
+    Report(report::ReportArguments),
     /// Check the ledger: the chain of hashes, and every decision made again.
     Verify(verify::VerifyArguments),
+    /// Push dashboards to Metabase, or write them out as files.
+    Metabase(metabase::MetabaseArguments),
     /// Write the JSON Schema of the configuration files.
     Schema(schema::SchemaArguments),
     /// Write a completion script for a shell.
@@ -252,7 +260,9 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::History(arguments) => history::history(&arguments, &global).await,
         Command::Explain(arguments) => explain::explain(&arguments, &global).await,
         Command::Replay(arguments) => replay::replay(&arguments, &global).await,
+        Command::Report(arguments) => report::report(&arguments, &global).await,
         Command::Verify(arguments) => verify::verify(&arguments, &global).await,
+        Command::Metabase(arguments) => metabase::metabase(&arguments, global.output).await,
         Command::Schema(arguments) => schema::schema(&arguments, global.output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "rampkeeper", &mut std::io::stdout());
@@ -271,7 +281,7 @@ fn keep_no_core() {
 /// Logs go to standard error; results go to standard output.
 fn start_logging(arguments: &Arguments) {
     let quiet = matches!(arguments.command, Command::Demo(_));
-    let otherwise = if quiet { "error" } else { "warn,rampkeeper=info" };
+    let otherwise = if quiet { "error" } else { "warn,usvg=error,rampkeeper=info" };
     let filter = EnvFilter::try_from_env("RAMPKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(otherwise));
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false);
     match arguments.global.log_format {
@@ -291,7 +301,7 @@ fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
             LogFormat::Text => eprint!("error: {error}"),
             LogFormat::Json => faults.iter().for_each(|fault| tracing::error!("{fault}")),
         }
-        return Exit::ConfigInvalid;
+        return exit_of_error(error);
     }
     let mut told = vec![error.to_string()];
     for cause in error.chain().skip(1) {
@@ -307,6 +317,14 @@ fn tell(error: &anyhow::Error, format: LogFormat) -> Exit {
     match format {
         LogFormat::Text => eprintln!("error: {}", told.join("\n  because: ")),
         LogFormat::Json => tracing::error!("{}", told.join(": ")),
+    }
+    exit_of_error(error)
+}
+
+/// The exit code that an error ends with.
+fn exit_of_error(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<ConfigError>().is_some() {
+        return Exit::ConfigInvalid;
     }
     match error.downcast_ref::<NightError>() {
         Some(NightError::Control(ControlError::LeaseHeld { .. })) => Exit::LeaseHeld,

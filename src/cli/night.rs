@@ -4,6 +4,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::connect::Connections;
+use super::pulse::Pulse;
 use super::stop::StopSignal;
 use super::{Exit, Global, OutputFormat, as_of, now, output, shown};
 use crate::config::{self, Config};
@@ -27,12 +28,19 @@ pub(super) async fn plan(global: &Global, detailed_exitcode: bool) -> anyhow::Re
 /// Decides, acts and reports.
 pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
     let config = config::load(&global.config)?;
-    let connections = Connections::open(&config).await?;
-    let now = now(global);
-    let stop = StopSignal::listen().context("could not listen for SIGTERM")?;
-    let report = night(&config, &connections, global, now).run_until(stop.wait()).await?;
+    let pulse = Pulse::begin(&config);
+    let ended = run_once(&config, global).await;
+    pulse.end(&ended).await;
+    let report = ended?;
     show(&report, global.output)?;
     Ok(exit_of(&report))
+}
+
+async fn run_once(config: &Config, global: &Global) -> anyhow::Result<NightReport> {
+    let connections = Connections::open(config).await?;
+    let now = now(global);
+    let stop = StopSignal::listen().context("could not listen for SIGTERM")?;
+    Ok(night(config, &connections, global, now).run_until(stop.wait()).await?)
 }
 
 /// One night as the arguments want it.
@@ -48,6 +56,7 @@ pub(super) fn night<'a>(
         warehouse: connections.warehouse.as_ref(),
         registry: connections.registry.as_ref(),
         mailer: connections.mailer.as_deref(),
+        chat: Some(&connections.chat),
         as_of: as_of(global, now),
         now,
         holder: holder(),

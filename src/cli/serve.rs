@@ -4,8 +4,10 @@ use anyhow::anyhow;
 
 use super::connect::Connections;
 use super::night::{exit_of, night};
+use super::pulse::Pulse;
 use super::{Exit, Global, now};
-use crate::config;
+use crate::config::{self, Config};
+use crate::report::NightReport;
 use crate::schedule::{self, BreakOff};
 
 /// Runs the night whenever the schedule says so. The configuration is read and the servers are connected anew each
@@ -34,10 +36,16 @@ pub(super) async fn serve(global: &Global) -> anyhow::Result<Exit> {
 
 async fn one_night(global: &Global, break_off: BreakOff) -> anyhow::Result<Exit> {
     let config = config::load(&global.config)?;
+    let pulse = Pulse::begin(&config);
+    let ended = decide_one(&config, global, break_off).await;
+    pulse.end(&ended).await;
+    Ok(exit_of(&ended?))
+}
+
+async fn decide_one(config: &Config, global: &Global, break_off: BreakOff) -> anyhow::Result<NightReport> {
     let connections = tokio::select! {
-        connections = Connections::open(&config) => connections?,
+        connections = Connections::open(config) => connections?,
         () = break_off.clone().wait() => return Err(anyhow!("stopped before every server was connected")),
     };
-    let report = night(&config, &connections, global, now(global)).run_until(break_off.wait()).await?;
-    Ok(exit_of(&report))
+    Ok(night(config, &connections, global, now(global)).run_until(break_off.wait()).await?)
 }

@@ -10,6 +10,7 @@ mod promotion;
 mod schema;
 mod secret;
 mod settings;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,11 @@ pub use fault::{ConfigError, Fault};
 pub use promotion::Policies;
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
-pub use settings::{EncryptionWord, LakeEntry, MlflowEntry, PostgresEntry, ScheduleEntry, SettingsFile, SmtpEntry};
+pub use settings::{
+    ActionWord, AttachWord, DigestEntry, EncryptionWord, LakeEntry, MailEntry, MlflowEntry, PostgresEntry, QuietWord,
+    ScheduleEntry, SettingsFile, SmtpEntry, TellWord,
+};
+pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
 use crate::domain::Metric;
 use document::Document;

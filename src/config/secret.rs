@@ -17,6 +17,15 @@ pub struct SecretRef {
 }
 
 impl SecretRef {
+    /// Where the secret stands, in words that are no secret: `env NAME` or `file PATH`.
+    pub fn name(&self) -> String {
+        match (&self.env, &self.file) {
+            (Some(name), _) => format!("env {name}"),
+            (None, Some(file)) => format!("file {}", file.display()),
+            (None, None) => "nowhere".to_owned(),
+        }
+    }
+
     /// Reads the secret. Relative files are taken from `base`, the configuration's folder.
     pub fn read(&self, base: &Path) -> Result<SecretString, String> {
         match (&self.env, &self.file) {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::document::Document;
 use super::fault::Fault;
 use super::secret::SecretRef;
+use super::telling::{self, ChatEntry, HeartbeatEntry};
 
 /// The file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -22,7 +23,12 @@ pub struct SettingsFile {
     pub registry: RegistryEntry,
     /// Who reads the report, and how it gets there.
     pub mail: Option<MailEntry>,
-    /// A folder that a page per night is written to.
+    /// Chats that are told as well.
+    #[serde(default)]
+    pub chat: Vec<ChatEntry>,
+    /// An address that is pinged when a night begins and ends, and alarms when none does.
+    pub heartbeat: Option<HeartbeatEntry>,
+    /// A folder for the site: an index, a page per night, a page per experiment.
     pub reports: Option<PathBuf>,
     /// When `serve` runs the night.
     pub schedule: Option<ScheduleEntry>,
@@ -98,21 +104,22 @@ pub struct RegistryEntry {
     pub local: Option<LocalEntry>,
 }
 
-/// MLflow.
+/// MLflow. What is left out is taken from the environment, by the names that MLflow's own clients read.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MlflowEntry {
-    /// Its base address, such as `http://mlflow:5000`.
-    pub url: String,
+    /// Its base address, such as `http://mlflow:5000`; or `databricks`, `databricks-uc`, each with `://PROFILE` if need be.
+    /// MLFLOW_REGISTRY_URI or MLFLOW_TRACKING_URI unless told.
+    pub url: Option<String>,
     /// The user for basic authentication.
     pub username: Option<String>,
     /// The password for basic authentication.
     pub password: Option<SecretRef>,
     /// A bearer token instead.
     pub token: Option<SecretRef>,
-    /// A PEM file with a certificate authority to trust beside the system's.
+    /// A PEM file with a certificate authority to trust beside the system's; MLFLOW_TRACKING_SERVER_CERT_PATH unless told.
     pub ca_file: Option<PathBuf>,
-    /// Seconds that one request may take; 30 unless told.
+    /// Seconds that one request may take; MLFLOW_HTTP_REQUEST_TIMEOUT or 30 unless told.
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
 }
@@ -128,15 +135,95 @@ pub struct LocalEntry {}
 pub struct MailEntry {
     /// The sender, such as `Rampkeeper <rampkeeper@example.com>`.
     pub from: String,
-    /// The readers.
+    /// The readers of everything.
     #[schemars(length(min = 1))]
     pub to: Vec<String>,
     /// Where answers go.
     pub reply_to: Option<String>,
+    /// Whether the owners of an experiment read of theirs; true unless told.
+    pub owners: Option<bool>,
+    /// Those who read a part.
+    #[serde(default)]
+    pub digests: Vec<DigestEntry>,
+    /// What becomes of a night on which nothing happened: `send` (the default) or `skip`. A missing mail then no longer
+    /// means a broken job.
+    #[serde(default)]
+    pub quiet: QuietWord,
+    /// Which decisions have a mail of their own, with a thread for what follows; `[rollback, promote]` unless told.
+    pub actions: Option<Vec<ActionWord>>,
+    /// Whether mails have pictures; true unless told.
+    pub pictures: Option<bool>,
+    /// The night as files beside the digests.
+    #[serde(default)]
+    pub attach: Vec<AttachWord>,
+    /// A folder with templates and texts of your own; what is not in it is built in.
+    pub templates: Option<PathBuf>,
     /// A mail server.
     pub smtp: Option<SmtpEntry>,
     /// A folder that mails are written to as `.eml` files instead.
     pub directory: Option<PathBuf>,
+}
+
+/// Readers of a part.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DigestEntry {
+    /// The readers.
+    #[schemars(length(min = 1))]
+    pub to: Vec<String>,
+    /// Names of experiments, in which `*` stands for anything; all unless told.
+    #[schemars(length(min = 1))]
+    pub experiments: Option<Vec<String>>,
+    /// What of them; everything unless told.
+    #[schemars(length(min = 1))]
+    pub tell: Option<Vec<TellWord>>,
+}
+
+/// What is told of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TellWord {
+    /// The job changed it.
+    Acted,
+    /// Somebody must do something about it.
+    NeedsYou,
+    /// It could not be evaluated, or is not as decided.
+    Broken,
+    /// Nothing of that.
+    Quiet,
+}
+
+/// What becomes of a night on which nothing happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QuietWord {
+    /// It is told.
+    #[default]
+    Send,
+    /// It is not.
+    Skip,
+}
+
+/// A decision that may have a mail of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionWord {
+    /// A candidate was taken off.
+    Rollback,
+    /// A candidate became the baseline.
+    Promote,
+    /// A candidate got more.
+    Ramp,
+}
+
+/// A file beside a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AttachWord {
+    /// A row per metric of each candidate.
+    Csv,
+    /// As `--output json` has it.
+    Json,
 }
 
 /// A mail server.
@@ -230,14 +317,17 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     match (&file.registry.mlflow, &file.registry.local) {
         (Some(mlflow), None) => {
             let instead = "`username` and `password: { env: NAME }`";
-            match address(&mlflow.url, &["http", "https"], "http://… or https://…", instead) {
+            let url = mlflow.url.as_deref().unwrap_or_default();
+            let schemes = ["http", "https", "databricks", "databricks-uc"];
+            match address(url, &schemes, "http://…, https://…, databricks or databricks-uc", instead) {
+                _ if mlflow.url.is_none() || url == "databricks" || url == "databricks-uc" => {}
                 Err(message) => fault("/registry/mlflow/url", &message),
                 Ok(url) if !url.username().is_empty() => {
                     fault("/registry/mlflow/url", "a user does not go into the address; use `username` and `password`");
                 }
                 Ok(_) => {}
             }
-            if mlflow.ca_file.is_some() && mlflow.url.starts_with("http://") {
+            if mlflow.ca_file.is_some() && url.starts_with("http://") {
                 fault("/registry/mlflow/ca_file", "http has no certificate to check; write https://… as the `url`");
             }
             if mlflow.username.is_some() != mlflow.password.is_some() {
@@ -256,10 +346,29 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
         }
         let addresses = std::iter::once(("/mail/from".to_owned(), &mail.from))
             .chain(mail.to.iter().enumerate().map(|(i, to)| (format!("/mail/to/{i}"), to)))
+            .chain(mail.digests.iter().enumerate().flat_map(|(i, digest)| {
+                let to = digest.to.iter().enumerate();
+                to.map(move |(j, to)| (format!("/mail/digests/{i}/to/{j}"), to))
+            }))
             .chain(mail.reply_to.iter().map(|to| ("/mail/reply_to".to_owned(), to)));
         for (at, address) in addresses {
             if let Err(error) = address.parse::<lettre::message::Mailbox>() {
                 fault(&at, &format!("{address:?} is no mail address ({error}); write name@example.com"));
+            }
+        }
+        for (i, digest) in mail.digests.iter().enumerate() {
+            let empty = |list: Option<usize>| list == Some(0);
+            if digest.to.is_empty() {
+                fault(&format!("/mail/digests/{i}"), "`to` names nobody; give an address, or leave the digest out");
+            }
+            if empty(digest.experiments.as_ref().map(Vec::len)) {
+                let message = "`experiments` names none; leave it out for all of them";
+                fault(&format!("/mail/digests/{i}/experiments"), message);
+            }
+            if empty(digest.tell.as_ref().map(Vec::len)) {
+                let message =
+                    "`tell` says nothing; leave it out for everything, or name acted, needs_you, broken or quiet";
+                fault(&format!("/mail/digests/{i}/tell"), message);
             }
         }
         if let Some(smtp) = &mail.smtp
@@ -268,6 +377,8 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
             fault("/mail/smtp", "`username` and `password` belong together");
         }
     }
+    faults.extend(telling::check(document, &file.chat, file.heartbeat.as_ref()));
+    let mut fault = |at: &str, message: &str| faults.push(document.fault(at, message));
     if let Some(schedule) = &file.schedule
         && let Some(zone) = &schedule.timezone
         && zone.parse::<chrono_tz::Tz>().is_err()

@@ -103,7 +103,7 @@ fn no_fault_repeats_what_may_be_a_secret() {
         (control("{ url: 'postgres://u:hunter2@db:port/app' }"), "this is no address: invalid port number"),
         (control("{ url: 'postgres://u@db/app?password=hunter2' }"), "a password must not stand in the file"),
         (control("{ url: 'postgres://u@db/app?a=b&sslPassword=hunter2' }"), "a password must not stand in the file"),
-        (mlflow("'u:hunter2@mlflow'"), "this kind of address is not supported; write http://… or https://…"),
+        (mlflow("'u:hunter2@mlflow'"), "this kind of address is not supported; write http://…, https://…, databricks"),
         (mlflow("'//u:hunter2@mlflow'"), "this is no address"),
         (mlflow("'http://u:hunter2@mlflow:5000'"), "use `username` and `password: { env: NAME }`"),
         (mlflow("'http://hunter2@mlflow:5000'"), "a user does not go into the address"),
@@ -215,4 +215,26 @@ registry: { mlflow: { url: \"http://mlflow:5000\", ca_file: ca.pem } }
     assert!(told.contains("control.ca_file: SQLite is a file"), "{told}");
     let sound = settings.replace("?sslmode=sometimes", "").replace("require", "verify-ca").replace("http:", "https:");
     assert!(load_from(&sound, METRICS, PROMOTION).is_ok());
+}
+
+#[test]
+fn a_digest_has_readers_and_says_something() {
+    let with = |mail: &str| format!("{SETTINGS}mail:\n  from: a@b.c\n  to: [a@b.c]\n  directory: mails\n{mail}");
+    let mail = "  quiet: skip\n  actions: [rollback, ramp]\n  attach: [csv]\n  templates: own\n  digests:\n    - to: [x@b.c]\n      \
+                experiments: [planner_*]\n      tell: [needs_you, broken]\n";
+    let config = load_from(&with(mail), METRICS, PROMOTION).unwrap();
+    let entry = config.settings.mail.unwrap();
+    assert_eq!((entry.quiet, entry.owners, entry.attach), (QuietWord::Skip, None, vec![AttachWord::Csv]));
+    assert_eq!(entry.digests[0].tell.as_deref(), Some(&[TellWord::NeedsYou, TellWord::Broken][..]));
+    let told = load_from(
+        &with("  digests:\n    - to: []\n    - { to: [nobody], experiments: [], tell: [] }\n"),
+        METRICS,
+        PROMOTION,
+    )
+    .unwrap_err();
+    for fault in
+        ["mail.digests.0: `to` names nobody", "is no mail address", "`experiments` names none", "`tell` says nothing"]
+    {
+        assert!(told.contains(fault), "{fault}: {told}");
+    }
 }

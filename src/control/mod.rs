@@ -4,6 +4,7 @@
 //! and every write checks the rows that it touched. It records what others decide and never decides itself.
 
 mod acts;
+mod archive;
 mod collected;
 mod error;
 mod incidents;
@@ -21,6 +22,7 @@ mod rules;
 mod snapshot;
 mod statement;
 mod steps;
+mod telling;
 mod undo;
 
 use std::time::Duration;
@@ -30,6 +32,7 @@ use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, Connection, Executor};
 
+pub use archive::{IncidentOnRecord, JournalledMail, JudgedExperiment, ReportOnRecord, RunOnRecord};
 pub use collected::{AllProgress, Progress};
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
@@ -44,6 +47,7 @@ pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 pub use steps::Change;
+pub use telling::SettledLate;
 pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 
 /// How long the first connection may take.

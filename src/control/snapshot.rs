@@ -246,7 +246,7 @@ pub(super) fn epoch(row: &AnyRow) -> Result<(ExperimentId, Epoch), ControlError>
     Ok((reader.parse("experiment_id")?, epoch))
 }
 
-fn rollout(row: &AnyRow) -> Result<RolloutState, ControlError> {
+pub(super) fn rollout(row: &AnyRow) -> Result<RolloutState, ControlError> {
     let reader = Reader::new("rampkeeper.rollouts", "candidate_id", row)?;
     Ok(RolloutState {
         experiment: reader.parse("experiment_id")?,

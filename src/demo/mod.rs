@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use crate::config::{self, Config};
 use crate::control::ControlStore;
 use crate::decide::{Outcome, Reason};
-use crate::night::Night;
+use crate::night::{NIGHTS, Night, SiteWritten, write_site};
 use crate::notify::FileMailer;
 use crate::registry::{LocalRegistry, TablePrefix};
 use crate::report::NightReport;
@@ -63,7 +63,9 @@ impl Demo {
     /// Makes the folder, the configuration, the tables and the experiments.
     pub async fn begin(dir: &Path, seed: u64) -> anyhow::Result<Demo> {
         setup::write_configuration(dir)?;
-        let config = config::load(&dir.join("rampkeeper.yml"))?;
+        let mut config = config::load(&dir.join("rampkeeper.yml"))?;
+        // Drawn once, when all nights are over: see `write_pages`.
+        config.settings.reports = None;
         let path = dir.join("control.db");
         let control = ControlStore::connect(&format!("sqlite:{}?mode=rwc", path.display()).into()).await?;
         control.migrate().await?;
@@ -109,6 +111,7 @@ impl Demo {
             warehouse: &self.warehouse,
             registry: &self.registry,
             mailer: Some(&self.mailer),
+            chat: None,
             as_of: day,
             now: two_in_the_night_after(day)?,
             holder: "demo".into(),
@@ -141,6 +144,11 @@ impl Demo {
                 fate.night = Some(self.night);
             }
         }
+    }
+
+    /// Writes the pages of all nights into the folder that the configuration names.
+    pub async fn write_pages(&self, dir: &Path) -> anyhow::Result<SiteWritten> {
+        Ok(write_site(&self.control, &dir.join("reports"), NIGHTS, &|_, _| ()).await?)
     }
 
     /// How everything ended.

@@ -29,7 +29,8 @@ impl Night<'_> {
     async fn carry_out_under_lease(&self, act: &Act, sending: &Mutex<()>) -> Result<NightReport, NightError> {
         let run = self.run_id();
         self.control.tell_act(act).await?;
-        let mut applier = Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending);
+        let mut applier =
+            Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
         let mut report = self.empty_report();
         self.decide_at_once(act, run, &mut report).await?;
         self.finish(&mut report, run, &mut applier, true).await?;

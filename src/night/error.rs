@@ -1,13 +1,10 @@
 //! What can end a night, or one experiment's part of it.
 
-use std::path::{Path, PathBuf};
-
 use jiff::civil::Date;
 use uuid::Uuid;
 
 use crate::control::ControlError;
 use crate::evidence::FrameError;
-use crate::report::{NightReport, render_html};
 use crate::warehouse::WarehouseError;
 
 /// A fault of a night.
@@ -85,14 +82,6 @@ pub enum NightError {
         /// Some that begin like that.
         found: Vec<Uuid>,
     },
-    /// The report's page could not be written.
-    #[error("could not write the report {path}")]
-    Page {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
 }
 
 impl NightError {
@@ -109,24 +98,11 @@ impl NightError {
             | NightError::RulesLost { .. }
             | NightError::Stopped
             | NightError::NoDecision { .. }
-            | NightError::ManyDecisions { .. }
-            | NightError::Page { .. } => true,
+            | NightError::ManyDecisions { .. } => true,
         }
     }
 }
 
 fn list(keys: &[Uuid]) -> String {
     keys.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Writes the night's page into the reports folder; a repeated night writes the same page again.
-pub(super) fn write_page(folder: &Path, report: &NightReport) -> Result<(), NightError> {
-    let path = folder.join(format!("{}.html", report.as_of));
-    let write = || {
-        std::fs::create_dir_all(folder)?;
-        let unfinished = path.with_extension("html.tmp");
-        std::fs::write(&unfinished, render_html(report))?;
-        std::fs::rename(&unfinished, &path)
-    };
-    write().map_err(|source| NightError::Page { path: path.clone(), source })
 }

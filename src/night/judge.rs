@@ -304,6 +304,8 @@ impl Judged {
             decision: c.decision.clone(),
             assessment: c.assessment.clone(),
             forecast: c.forecast.clone(),
+            before: None,
+            split_needed: Some(c.facts.candidates.max(1) as f64 / self.rules.policy.alphas.srm.get()),
         });
         ExperimentReport {
             name: record.experiment.name.clone(),

@@ -6,15 +6,16 @@ use jiff::civil::Date;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::error::{NightError, write_page};
-use super::{Night, chain};
-use crate::apply::{Applier, action_of_mail};
+use super::error::NightError;
+use super::site::{NIGHTS, write_site};
+use super::{Night, chain, mailing};
+use crate::apply::{Applier, action_of_mail, key_of_mail};
 use crate::control::{NewAction, StoredReport};
-use crate::report::{ExperimentReport, NightReport, Readers, Standing, digest_mail};
+use crate::report::{ExperimentReport, Letter, MailDraft, NightReport, Readers, Standing, draft, letters};
 
 impl Night<'_> {
     /// Journals and sends the mails for all that is still to be told: tonight's, and what a night before was kept from
-    /// telling. Writes the pages of those nights.
+    /// telling. Brings the pages up to date.
     pub(super) async fn tell(
         &self,
         report: &mut NightReport,
@@ -22,6 +23,7 @@ impl Night<'_> {
         applier: &mut Applier<'_>,
         complete: bool,
     ) -> Result<(), NightError> {
+        self.name_experiments(&mut report.incidents).await?;
         let mut nights: BTreeMap<Date, Vec<ExperimentReport>> = BTreeMap::new();
         for stored in self.control.untold_reports().await? {
             nights.entry(stored.as_of).or_default().push(read(&stored)?);
@@ -38,78 +40,98 @@ impl Night<'_> {
         if nights.is_empty() && (uneventful || report.incidents.iter().any(|incident| incident.new)) {
             nights.insert(self.as_of, Vec::new());
         }
-        let mut missing_pages = Vec::new();
         let last = nights.keys().next_back().copied();
         for (as_of, mut experiments) in nights {
             experiments.sort_by(|a, b| a.name.cmp(&b.name));
             // Of several nights that are told at once, the last tells what is not as decided.
             let incidents = if Some(as_of) == last { report.incidents.clone() } else { Vec::new() };
             let untold = NightReport { as_of, experiments, incidents, ..report.clone() };
-            missing_pages.extend(self.tell_one(untold, report, run, &failed).await?);
+            self.tell_one(untold, report, run).await?;
         }
         applier.apply_mail().await?;
-        report.unfinished = missing_pages;
-        report.unfinished.extend(applier.unfinished());
+        report.unfinished = applier.unfinished();
+        self.note_end(report, run, &failed).await?;
+        // The pages come last: no mail waits for pictures, and what a run that is killed did not write, the next one does.
+        if let Some(missing) = self.write_pages().await {
+            report.unfinished.push(missing);
+            self.note_end(report, run, &failed).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes how the run ended, and what of it stands nowhere else.
+    async fn note_end(&self, report: &NightReport, run: Uuid, failed: &[ExperimentReport]) -> Result<(), NightError> {
         if report.run.is_some() {
-            let summary = json!({ "summary": report.summary(), "unfinished": report.unfinished });
+            let summary = json!({
+                "summary": report.summary(),
+                "unfinished": report.unfinished,
+                "resumed": report.resumed,
+                "moved": report.moved,
+                "failed": failed,
+            });
             self.control.finish_run(run, &summary, self.now).await?;
         }
         Ok(())
     }
 
-    /// One night's mail and page. Gives what keeps the page from being written, if something does.
-    async fn tell_one(
-        &self,
-        mut untold: NightReport,
-        report: &mut NightReport,
-        run: Uuid,
-        failed: &[ExperimentReport],
-    ) -> Result<Option<String>, NightError> {
-        let mail_about = |night: &NightReport| {
-            let mail = self.config.settings.mail.as_ref()?;
-            let readers = Readers { from: mail.from.clone(), to: mail.to.clone(), reply_to: mail.reply_to.clone() };
-            Some(action_of_mail(&digest_mail(night, &readers)))
-        };
-        match mail_about(&untold) {
+    /// One night's mails.
+    async fn tell_one(&self, mut untold: NightReport, report: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+        let readers = mailing::readers(self.config);
+        let planned = readers.as_ref().map(|readers| letters(&untold, readers)).unwrap_or_default();
+        let mails = planned.iter().map(|letter| key_of_mail(&letter.message_id));
+        let chats = self.chats_about(&untold).into_iter().map(|action| action.idempotency_key);
+        match self.are_journalled(&mails.chain(chats).collect::<Vec<_>>()).await? {
             // The same failure as before is told already.
-            Some(mail) if self.control.has_action(&mail.idempotency_key).await? => return Ok(None),
-            None if untold.experiments.is_empty() && untold.incidents.is_empty() => return Ok(None),
-            Some(_) | None => {}
+            Some(true) => return Ok(()),
+            None if untold.experiments.is_empty() && untold.incidents.is_empty() => return Ok(()),
+            Some(false) | None => {}
         }
         self.begin(report, run).await?;
         // A run that only tells what others decided is named as well.
         untold.run = report.run;
-        // The page goes first: a run that is killed in between writes it again, but what is told is not told again.
-        let missing = self.page(&untold, failed).await?;
-        let mails: Vec<NewAction> = mail_about(&untold).into_iter().collect();
+        let mails = match &readers {
+            Some(readers) => self.mails_about(&untold, readers).await?,
+            None => Vec::new(),
+        };
+        let mut actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
+        actions.extend(self.chats_about(&untold));
         let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
-        self.control.tell(run, untold.as_of, &mails, &incidents, self.now).await?;
+        self.control.tell(run, untold.as_of, &actions, &incidents, self.now).await?;
+        Ok(())
+    }
+
+    /// The mails about a night that are not journalled yet, and those in the threads of earlier ones.
+    async fn mails_about(&self, night: &NightReport, readers: &Readers) -> Result<Vec<MailDraft>, NightError> {
+        let stationery = mailing::stationery(self.config);
+        for fault in stationery.faults() {
+            tracing::error!("a template of your own is not used: {fault}");
+        }
+        let planned = self.not_journalled(letters(night, readers)).await?;
+        let pasts = self.pasts(&planned, readers).await?;
+        let mut mails: Vec<MailDraft> =
+            planned.iter().map(|letter| draft(letter, readers, &stationery, &pasts)).collect();
+        mails.extend(self.follow_ups(readers, &stationery, &night.incidents).await?);
+        Ok(mails)
+    }
+
+    async fn not_journalled(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, NightError> {
+        let mut missing = Vec::new();
+        for letter in letters {
+            if !self.control.has_action(&key_of_mail(&letter.message_id)).await? {
+                missing.push(letter);
+            }
+        }
         Ok(missing)
     }
 
-    /// Writes a night's page, if pages are wanted. Gives what keeps it from being written, if something does.
-    async fn page(&self, untold: &NightReport, failed: &[ExperimentReport]) -> Result<Option<String>, NightError> {
-        let Some(folder) = &self.config.settings.reports else { return Ok(None) };
-        let page = self.page_of(untold, failed).await?;
-        if let Err(error) = write_page(&self.config.base.join(folder), &page) {
-            // The mail has the same words, so a full disk must not end the night here.
-            tracing::error!("{}", chain(&error));
-            return Ok(Some(format!("write the page of {}: {}", page.as_of, chain(&error))));
-        }
-        Ok(None)
-    }
-
-    /// All that was said of a night, by whichever run.
-    async fn page_of(&self, untold: &NightReport, failed: &[ExperimentReport]) -> Result<NightReport, NightError> {
-        let mut experiments = Vec::new();
-        for stored in self.control.reports_of_night(untold.as_of).await? {
-            experiments.push(read(&stored)?);
-        }
-        if untold.as_of == self.as_of {
-            experiments.extend(failed.iter().cloned());
-        }
-        experiments.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(NightReport { experiments, ..untold.clone() })
+    /// Brings the pages up to date, if pages are wanted. Gives what keeps them from being written, if something does: the
+    /// mail has the same words, so a full disk must not end the night here.
+    async fn write_pages(&self) -> Option<String> {
+        let folder = self.config.base.join(self.config.settings.reports.as_ref()?);
+        let written = write_site(self.control, &folder, NIGHTS, &|_, _| ()).await;
+        let error = written.err()?;
+        tracing::error!("{}", chain(&error));
+        Some(format!("write the pages: {}", chain(&error)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Telling people: a mail as a value, its bytes, and the ways to send it.
+//! Telling people: a mail as a value, its bytes, and the ways to send it; posts to chats, and the heartbeat.
 //!
 //! What a mail says is the report's business; this module knows how mail is put together and carried. The same
 //! [`Mail`] always gives the same bytes, its Message-ID included: a night that is repeated sends nothing new, and
@@ -7,19 +7,27 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+mod call_error;
 mod compose;
 mod error;
 mod file;
 mod header;
+mod heartbeat;
 mod receivers;
 #[cfg(test)]
 mod sample;
 mod smtp;
+mod web;
+mod webhook;
 
+pub use call_error::CallError;
 pub use compose::compose;
 pub use error::MailError;
 pub use file::FileMailer;
+pub use heartbeat::{Beat, Heartbeat};
 pub use smtp::{SmtpMailer, SmtpSettings, Tls};
+pub use web::WebSettings;
+pub use webhook::{Chat, Post, Webhook, Webhooks};
 
 /// One mail. Line ends and other control characters in any of its texts can't reach the header section.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,13 @@
 //! Shares always sum to one, and every outcome has exactly its steps.
 
+mod forms;
+
 use jiff::civil::date;
+use serde_json::json;
 
 use super::*;
 use crate::decide::Reason;
-use crate::domain::{ExperimentId, ExperimentStatus, VariantConfig};
+use crate::domain::{ExistingUnits, ExperimentId, ExperimentStatus, RolloutStatus, VariantConfig};
 
 fn id(n: u128) -> VariantId {
     VariantId(Uuid::from_u128(n))

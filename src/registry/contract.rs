@@ -57,6 +57,12 @@ async fn aliases(registry: &dyn Registry, versions: &[ModelVersion; 3]) {
     assert_eq!(registry.alias(model, "champion").await.unwrap().as_ref(), Some(second));
     assert_eq!(registry.version(second).await.unwrap().unwrap().aliases, ["archived-best", "champion"]);
     assert!(registry.version(first).await.unwrap().unwrap().aliases.is_empty());
+    let listed = registry.versions(model).await.unwrap().unwrap();
+    let numbers: Vec<_> = listed.iter().map(|found| &found.version).collect();
+    assert_eq!(numbers, versions.iter().collect::<Vec<_>>(), "all of them, by rising number");
+    for found in &listed {
+        assert_eq!(registry.version(&found.version).await.unwrap().as_ref(), Some(&found.info), "the same as alone");
+    }
     // Two aliases that differ by case are two.
     assert_eq!(registry.alias(model, "Champion").await.unwrap(), None);
 
@@ -78,6 +84,7 @@ async fn refusals(registry: &dyn Registry, versions: &[ModelVersion; 3]) {
     let stranger = ModelVersion { model: "no such model".into(), version: "1".into() };
     assert_eq!(registry.version(&stranger).await.unwrap(), None);
     assert_eq!(registry.alias(&stranger.model, "champion").await.unwrap(), None);
+    assert_eq!(registry.versions(&stranger.model).await.unwrap(), None);
     assert!(registry.versions_tagged(&stranger.model, "stage", "production").await.unwrap().is_empty());
     registry.delete_alias(&stranger.model, "champion").await.unwrap();
 

@@ -45,6 +45,19 @@ impl Respond for FakeMlflow {
                 Some(found) => ok(json!({"model_version": wire(&key, found, true)})),
                 None => missing(&format!("Model Version (name={}, version={}) not found", key.0, key.1)),
             },
+            ("GET", "registered-models/get") if model_exists => {
+                let of = versions.iter().filter(|(k, _)| k.0 == key.0);
+                let aliases = of.flat_map(|(k, (_, aliases))| {
+                    aliases.iter().map(|alias| json!({"alias": alias, "version": k.1})).collect::<Vec<_>>()
+                });
+                let mut model = json!({"name": key.0});
+                let aliases: Vec<Value> = aliases.collect();
+                if !aliases.is_empty() {
+                    model["aliases"] = Value::Array(aliases);
+                }
+                ok(json!({"registered_model": model}))
+            }
+            ("GET", "registered-models/get") => missing("Registered Model not found"),
             ("GET", "model-versions/search") => search(&versions, &text("filter"), &text("page_token"), self.page_size),
             ("POST", "model-versions/set-tag") => match versions.get_mut(&key) {
                 Some((tags, _)) => {

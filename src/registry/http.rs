@@ -7,13 +7,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{HeaderValue, RETRY_AFTER};
 use reqwest::tls::TlsInfo;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::{Certificate, Client, Method, Response, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{MlflowSettings, Refusal, RegistryError};
+use super::hint;
+use super::{Auth, MlflowSettings, Refusal, RegistryError, Service};
 
 /// The longest wait between two attempts, whatever a `Retry-After` asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -21,42 +21,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 16 << 20;
 
+/// The header by which a server with several workspaces is told which is meant.
+const WORKSPACE: &str = "x-mlflow-workspace";
+
 /// The part of an answer that a message quotes, in characters.
 const EXCERPT: usize = 300;
-
-/// How to say who is calling.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// Not at all.
-    None,
-    /// User and password: `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`.
-    Basic {
-        /// The user.
-        user: String,
-        /// The password.
-        password: SecretString,
-    },
-    /// A bearer token: `MLFLOW_TRACKING_TOKEN`.
-    Bearer(SecretString),
-}
-
-impl Auth {
-    fn secret(&self) -> Option<&str> {
-        match self {
-            Self::None => None,
-            Self::Basic { password, .. } => Some(password.expose_secret()),
-            Self::Bearer(token) => Some(token.expose_secret()),
-        }
-    }
-
-    fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        match self {
-            Self::None => request,
-            Self::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),
-            Self::Bearer(token) => request.bearer_auth(token.expose_secret()),
-        }
-    }
-}
 
 /// What a server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,13 +63,15 @@ pub(super) struct Http {
     client: Client,
     base: Url,
     auth: Auth,
+    service: Service,
+    workspace: Option<HeaderValue>,
     backoff: ExponentialBuilder,
 }
 
 impl Http {
     /// Checks the settings; connects to nothing.
     pub(super) fn new(settings: MlflowSettings) -> Result<Self, RegistryError> {
-        let MlflowSettings { mut url, auth, ca_file, timeout, retries, retry_delay } = settings;
+        let MlflowSettings { mut url, auth, service, workspace, ca_file, timeout, retries, retry_delay } = settings;
         if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
             return Err(RegistryError::Settings(format!(
                 "the URL's scheme is `{}`; an MLflow server is reached by http or https",
@@ -122,6 +93,14 @@ impl Http {
                     .into(),
             ));
         }
+        if url.path().contains("/api/2.0") {
+            return Err(RegistryError::Settings(
+                "the URL ends in the API's own path; leave `/api/2.0/mlflow` out, it is added".into(),
+            ));
+        }
+        let workspace = workspace.map(|name| HeaderValue::from_str(&name)).transpose().map_err(|_| {
+            RegistryError::Settings("the workspace's name holds a character that no HTTP header can carry".into())
+        })?;
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(RegistryError::NoCryptoProvider);
         }
@@ -143,7 +122,12 @@ impl Http {
             .with_max_delay(LONGEST_WAIT)
             .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX))
             .with_jitter();
-        Ok(Self { client, base: url, auth, backoff })
+        Ok(Self { client, base: url, auth, service, workspace, backoff })
+    }
+
+    /// Which registry it is.
+    pub(super) fn service(&self) -> Service {
+        self.service
     }
 
     /// Asks for the version, which MLflow tells at `/version` as plain text.
@@ -201,9 +185,13 @@ impl Http {
     async fn attempt(&self, call: &Call<'_>, parameters: &Parameters<'_>) -> Result<Vec<u8>, RegistryError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "2.0", "mlflow"]).extend(call.path.split('/'));
+            segments.pop_if_empty().extend(["api", "2.0", "mlflow"]);
+            segments.extend(self.service.prefix()).extend(call.path.split('/'));
         }
-        let request = self.auth.apply(self.client.request(call.method.clone(), url));
+        let mut request = self.auth.apply(self.client.request(call.method.clone(), url));
+        if let Some(workspace) = &self.workspace {
+            request = request.header(WORKSPACE, workspace);
+        }
         let request = match parameters {
             Parameters::Query(query) => request.query(query),
             Parameters::Json(body) => request.json(body),
@@ -239,7 +227,7 @@ impl Http {
             Ok(Body { error_code, message }) => (Some(error_code), self.excerpt(message.as_bytes())),
             Err(_) => (None, self.excerpt(body)),
         };
-        let hint = self.hint(response.status(), code.as_deref(), &message);
+        let hint = hint::of(self.service, &self.base, response.status(), (code.as_deref(), &message));
         RegistryError::Refused(Box::new(Refusal {
             call: call.words(),
             status: response.status().as_u16(),
@@ -256,38 +244,13 @@ impl Http {
         }))
     }
 
-    fn hint(&self, status: StatusCode, code: Option<&str>, message: &str) -> Option<String> {
-        let host = self.base.host_str().unwrap_or_default();
-        if status == StatusCode::FORBIDDEN && message.contains("Invalid Host header") {
-            return Some(format!(
-                "The server doesn't accept the host name `{host}`: start it with `--allowed-hosts {host}` or set \
-                 MLFLOW_SERVER_ALLOWED_HOSTS={host} for it"
-            ));
-        }
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(
-                "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and what that \
-                 user may do"
-                    .into(),
-            ),
-            StatusCode::NOT_FOUND if code.is_none() => {
-                Some(format!("Is {} the address of an MLflow server, path included?", self.server()))
-            }
-            _ if status.is_redirection() => Some(format!(
-                "{} redirects, perhaps to a login page: redirects are not followed, so set the final URL or use \
-                 credentials that need no login page",
-                self.server()
-            )),
-            _ => None,
-        }
-    }
-
     /// The beginning of an answer as one line, without the secret should the server repeat it.
     fn excerpt(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
+        let text = hint::without_markup(&text);
         let text = match self.auth.secret() {
             Some(secret) => text.replace(secret, "***"),
-            None => text.into_owned(),
+            None => text,
         };
         let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
         let mut line = words.next().unwrap_or_default().to_owned();

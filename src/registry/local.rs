@@ -10,11 +10,13 @@ use sqlx::{AnyPool, AssertSqlSafe, Row};
 
 use crate::domain::ModelVersion;
 
-use super::names::{check_alias, check_key, check_model, check_value, sort_by_number};
-use super::{Registry, RegistryError, VersionInfo, VersionStatus};
+use super::names::{by_number, check_alias, check_key, check_model, check_value, sort_by_number};
+use super::{RegisteredVersion, Registry, RegistryError, VersionInfo, VersionStatus};
 
 const TAGS: &str = include_str!("../../queries/registry/tags.sql");
 const ALIASES: &str = include_str!("../../queries/registry/aliases.sql");
+const VERSIONS: &str = include_str!("../../queries/registry/versions.sql");
+const MODEL_ALIASES: &str = include_str!("../../queries/registry/model_aliases.sql");
 const TAGGED: &str = include_str!("../../queries/registry/tagged.sql");
 const SET_TAG: &str = include_str!("../../queries/registry/set_tag.sql");
 const ALIAS: &str = include_str!("../../queries/registry/alias.sql");
@@ -68,6 +70,26 @@ impl LocalRegistry {
         query.fetch_all(&self.pool).await.map_err(|source| failed(doing, source))
     }
 
+    /// The text columns of every row.
+    async fn rows<const N: usize>(
+        &self,
+        statement: &str,
+        (value, columns): (&str, [&str; N]),
+        doing: &str,
+    ) -> Result<Vec<[String; N]>, RegistryError> {
+        let query = sqlx::query(self.sql(statement)).bind(value.to_owned());
+        let rows = query.fetch_all(&self.pool).await.map_err(|source| failed(doing, source))?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut texts = [const { String::new() }; N];
+            for (text, column) in texts.iter_mut().zip(columns) {
+                *text = row.try_get(column).map_err(|source| failed(doing, source))?;
+            }
+            found.push(texts);
+        }
+        Ok(found)
+    }
+
     /// Executes, and says how many rows it touched.
     async fn execute(&self, statement: &str, values: &[&str], doing: &str) -> Result<u64, RegistryError> {
         let mut query = sqlx::query(self.sql(statement));
@@ -115,6 +137,26 @@ impl Registry for LocalRegistry {
             numbers.into_iter().map(|version| ModelVersion { model: model.to_owned(), version }).collect();
         sort_by_number(&mut found);
         Ok(found)
+    }
+
+    async fn versions(&self, model: &str) -> Result<Option<Vec<RegisteredVersion>>, RegistryError> {
+        check_model(model)?;
+        let doing = format!("list the versions of {model}");
+        let mut infos: BTreeMap<String, VersionInfo> = BTreeMap::new();
+        for [version, key, value] in self.rows(VERSIONS, (model, ["version", "key", "value"]), &doing).await? {
+            infos.entry(version).or_insert_with(VersionInfo::bare).tags.insert(key, value);
+        }
+        for [alias, version] in self.rows(MODEL_ALIASES, (model, ["alias", "version"]), &doing).await? {
+            // An alias needs a version, but its tags may have been taken away since by hand.
+            if let Some(info) = infos.get_mut(&version) {
+                info.aliases.push(alias);
+            }
+        }
+        let version = |version| ModelVersion { model: model.to_owned(), version };
+        let mut found: Vec<_> =
+            infos.into_iter().map(|(v, info)| RegisteredVersion { version: version(v), info }).collect();
+        found.sort_by_cached_key(|found| by_number(&found.version));
+        Ok(Some(found).filter(|found| !found.is_empty()))
     }
 
     async fn set_tag(&self, version: &ModelVersion, key: &str, value: &str) -> Result<(), RegistryError> {

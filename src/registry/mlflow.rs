@@ -1,4 +1,4 @@
-//! MLflow's model registry over REST API 2.0, as MLflow 2.9 to 3.x serves it.
+//! MLflow's model registry over REST API 2.0, as MLflow 2.9 to 3.x serves it, and Databricks with it.
 //!
 //! Facts that shape this file: a version's number is text; `tags` and `aliases` are absent when empty; an alias that
 //! doesn't exist is a 400; setting an alias moves it in one step; removing one that isn't there succeeds; MLflow's own
@@ -16,9 +16,9 @@ use url::Url;
 
 use crate::domain::ModelVersion;
 
-use super::http::{Auth, Call, Http, Parameters, ServerInfo};
-use super::names::{check_alias, check_key, check_model, check_value, sort_by_number};
-use super::{Refusal, Registry, RegistryError, VersionInfo, VersionStatus};
+use super::http::{Call, Http, Parameters, ServerInfo};
+use super::names::{by_number, check_alias, check_key, check_model, check_value, sort_by_number};
+use super::{Auth, Refusal, RegisteredVersion, Registry, RegistryError, Service, VersionInfo, VersionStatus};
 
 /// How many versions one page of a search holds.
 const PAGE_SIZE: &str = "200";
@@ -33,6 +33,10 @@ pub struct MlflowSettings {
     pub url: Url,
     /// Who is calling.
     pub auth: Auth,
+    /// Which registry it is.
+    pub service: Service,
+    /// Which of its workspaces is meant, where a server has several: `MLFLOW_WORKSPACE`.
+    pub workspace: Option<String>,
     /// A PEM file of certificate authorities to be trusted beside the system's.
     pub ca_file: Option<PathBuf>,
     /// How long one request may take.
@@ -87,6 +91,43 @@ impl MlflowRegistry {
         self.http.call::<IgnoredAny>(&Call { method, path, subject }, &Parameters::Json(body)).await.map(|_| ())
     }
 
+    /// All pages of a search for versions of one model.
+    async fn search(&self, model: &str, filter: &str, subject: &str) -> Result<Vec<Version>, RegistryError> {
+        let path = "model-versions/search";
+        let mut found: Vec<Version> = Vec::new();
+        let mut token = String::new();
+        for _ in 0..MOST_PAGES {
+            let mut query = vec![("filter", filter), ("max_results", PAGE_SIZE)];
+            if !token.is_empty() {
+                query.push(("page_token", token.as_str()));
+            }
+            let page: Page = self.get(path, subject, query).await?;
+            found.extend(page.model_versions.into_iter().filter(|version| version.name == model));
+            match page.next_page_token {
+                Some(next) if !next.is_empty() && next != token => token = next,
+                _ if self.http.service().tells_tags() => return Ok(found),
+                _ => return self.each(found).await,
+            }
+        }
+        let call = Call { method: Method::GET, path, subject };
+        Err(RegistryError::TooMuch { call: call.words(), bound: "1000 pages" })
+    }
+
+    /// Each version by itself, where a search tells too little of it. One that was deleted meanwhile is left out.
+    async fn each(&self, found: Vec<Version>) -> Result<Vec<Version>, RegistryError> {
+        let mut whole = Vec::with_capacity(found.len());
+        for Version { name, version, .. } in found {
+            let subject = format!("{name} version {version}");
+            let query = vec![("name", name.as_str()), ("version", version.as_str())];
+            match self.get::<OneVersion>("model-versions/get", &subject, query).await {
+                Ok(found) => whole.push(found.model_version),
+                Err(error) if error.refused_as_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(whole)
+    }
+
     fn no_such(&self, version: &ModelVersion) -> RegistryError {
         RegistryError::NoSuchVersion { registry: self.describe(), version: version.clone() }
     }
@@ -107,30 +148,31 @@ impl Registry for MlflowRegistry {
     async fn versions_tagged(&self, model: &str, key: &str, value: &str) -> Result<Vec<ModelVersion>, RegistryError> {
         check_model(model)?;
         check_key(key)?;
-        let filter = filter(model, key, value)?;
-        let subject = format!("versions of {model} with tag {key}");
-        let path = "model-versions/search";
-        let mut found = Vec::new();
-        let mut token = String::new();
-        for _ in 0..MOST_PAGES {
-            let mut query = vec![("filter", filter.as_str()), ("max_results", PAGE_SIZE)];
-            if !token.is_empty() {
-                query.push(("page_token", token.as_str()));
-            }
-            let page: Page = self.get(path, &subject, query).await?;
-            // The server's comparison may be wider than ours (some of its databases ignore case).
-            let exact = |v: &Version| v.name == model && v.tags.iter().any(|tag| tag.key == key && tag.value == value);
-            found.extend(page.model_versions.into_iter().filter(exact).map(ModelVersion::from));
-            match page.next_page_token {
-                Some(next) if !next.is_empty() && next != token => token = next,
-                _ => {
-                    sort_by_number(&mut found);
-                    return Ok(found);
-                }
-            }
-        }
-        let call = Call { method: Method::GET, path, subject: &subject };
-        Err(RegistryError::TooMuch { call: call.words(), bound: "1000 pages" })
+        let filter = if self.http.service().filters_by_tag() { filter(model, key, value)? } else { by_name(model)? };
+        let found = match self.search(model, &filter, &format!("versions of {model} with tag {key}")).await {
+            Err(error) if error.refused_as_missing() => return Ok(Vec::new()),
+            found => found?,
+        };
+        // The server's comparison may be wider than ours (some of its databases ignore case).
+        let exact = |v: &Version| v.tags.iter().any(|tag| tag.key == key && tag.value == value);
+        let mut found: Vec<_> = found.into_iter().filter(exact).map(ModelVersion::from).collect();
+        sort_by_number(&mut found);
+        Ok(found)
+    }
+
+    async fn versions(&self, model: &str) -> Result<Option<Vec<RegisteredVersion>>, RegistryError> {
+        check_model(model)?;
+        // A search leaves the aliases out, and does not tell a model without versions from none at all.
+        let query = vec![("name", model)];
+        let aliases = match self.get::<OneModel>("registered-models/get", model, query).await {
+            Ok(found) => found.registered_model.aliases,
+            Err(error) if error.refused_as_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = self.search(model, &by_name(model)?, &format!("versions of {model}")).await?;
+        let mut found: Vec<_> = found.into_iter().map(|found| registered(found, &aliases)).collect();
+        found.sort_by_cached_key(|found| by_number(&found.version));
+        Ok(Some(found))
     }
 
     async fn set_tag(&self, version: &ModelVersion, key: &str, value: &str) -> Result<(), RegistryError> {
@@ -180,24 +222,24 @@ impl Registry for MlflowRegistry {
     }
 
     fn describe(&self) -> String {
-        format!("MLflow at {}", self.http.server())
+        format!("{} at {}", self.http.service().name(), self.http.server())
     }
 }
 
 /// The search's filter. Both quotes exist but neither can be escaped, so a text takes the one that it doesn't hold; a
 /// value with both is left to the comparison on this side.
 fn filter(model: &str, key: &str, value: &str) -> Result<String, RegistryError> {
-    let Some(name) = quoted(model) else {
-        return Err(RegistryError::BadName {
-            what: "model name",
-            name: model.to_owned(),
-            rule: "without one of the two quotes: MLflow's search can't express both",
-        });
+    let name = by_name(model)?;
+    Ok(quoted(value).map_or(name.clone(), |value| format!("{name} AND tags.`{key}` = {value}")))
+}
+
+fn by_name(model: &str) -> Result<String, RegistryError> {
+    let unspeakable = || RegistryError::BadName {
+        what: "model name",
+        name: model.to_owned(),
+        rule: "without one of the two quotes: MLflow's search can't express both",
     };
-    match quoted(value) {
-        Some(value) => Ok(format!("name = {name} AND tags.`{key}` = {value}")),
-        None => Ok(format!("name = {name}")),
-    }
+    quoted(model).map(|name| format!("name = {name}")).ok_or_else(unspeakable)
 }
 
 fn quoted(text: &str) -> Option<String> {
@@ -207,6 +249,23 @@ fn quoted(text: &str) -> Option<String> {
 #[derive(Deserialize)]
 struct OneVersion {
     model_version: Version,
+}
+
+#[derive(Deserialize)]
+struct OneModel {
+    registered_model: Model,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    #[serde(default)]
+    aliases: Vec<Alias>,
+}
+
+#[derive(Deserialize)]
+struct Alias {
+    alias: String,
+    version: String,
 }
 
 #[derive(Deserialize)]
@@ -223,11 +282,27 @@ struct Version {
     #[serde(default)]
     tags: Vec<Tag>,
     #[serde(default)]
-    aliases: Vec<String>,
+    aliases: Vec<AliasOfVersion>,
     #[serde(default)]
     status: String,
     #[serde(default)]
     status_message: String,
+}
+
+/// MLflow has the alias's name alone, Unity Catalog name and version.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AliasOfVersion {
+    Name(String),
+    Pair { alias: String },
+}
+
+impl AliasOfVersion {
+    fn name(self) -> String {
+        match self {
+            Self::Name(alias) | Self::Pair { alias } => alias,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -243,9 +318,19 @@ impl From<Version> for ModelVersion {
     }
 }
 
+/// A version of a search with the aliases that the model says point to it.
+fn registered(found: Version, aliases: &[Alias]) -> RegisteredVersion {
+    let version = ModelVersion { model: found.name.clone(), version: found.version.clone() };
+    let mut info = VersionInfo::from(found);
+    info.aliases.extend(aliases.iter().filter(|a| a.version == version.version).map(|a| a.alias.clone()));
+    info.aliases.sort_unstable();
+    info.aliases.dedup();
+    RegisteredVersion { version, info }
+}
+
 impl From<Version> for VersionInfo {
     fn from(found: Version) -> Self {
-        let mut aliases = found.aliases;
+        let mut aliases: Vec<String> = found.aliases.into_iter().map(AliasOfVersion::name).collect();
         aliases.sort_unstable();
         let status = match found.status.as_str() {
             "" | "READY" => VersionStatus::Ready,

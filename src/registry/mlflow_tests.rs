@@ -1,5 +1,5 @@
 use secrecy::SecretString;
-use wiremock::matchers::{any, header, method, path, query_param};
+use wiremock::matchers::{any, body_json, header, method, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::super::fake_mlflow::FakeMlflow;
@@ -13,6 +13,8 @@ fn settings(url: &str, auth: Auth) -> MlflowSettings {
     MlflowSettings {
         url: url.parse().unwrap(),
         auth,
+        service: Service::Mlflow,
+        workspace: None,
         ca_file: None,
         timeout: Duration::from_secs(5),
         retries: 2,
@@ -123,10 +125,11 @@ async fn explains_the_host_check() {
 
 #[tokio::test]
 async fn names_the_variables_when_not_let_in() {
-    for status in [401, 403] {
+    for (status, why) in [(401, "Nobody is let in"), (403, "give it EDIT on the model")] {
         let server = answering(ResponseTemplate::new(status)).await;
         let error = registry(&server).alias("planner", "champion").await.unwrap_err().to_string();
         assert!(error.contains("MLFLOW_TRACKING_USERNAME") && error.contains("MLFLOW_TRACKING_TOKEN"), "{error}");
+        assert!(error.contains(why), "{error}");
     }
 }
 
@@ -142,7 +145,7 @@ async fn a_redirect_is_not_followed() {
 async fn a_login_page_is_not_an_answer() {
     let server = answering(ResponseTemplate::new(200).set_body_string("<html>\n<title>Log in</title>")).await;
     let error = registry(&server).delete_alias("planner", "champion").await.unwrap_err().to_string();
-    assert!(error.contains("<html> <title>Log in</title>"), "{error}");
+    assert!(error.contains("(a web page, \u{201c}Log in\u{201d}); is http://127.0.0.1"), "{error}");
 }
 
 #[tokio::test]
@@ -214,4 +217,101 @@ fn refuses_settings_that_could_not_work() {
     assert!(inside.contains("MLFLOW_TRACKING_USERNAME") && !inside.contains(SECRET), "{inside}");
     let line = refuse("https://mlflow", Auth::Bearer(SecretString::from(format!("{SECRET}\n"))));
     assert!(line.contains("line end") && !line.contains(SECRET), "{line}");
+}
+
+#[tokio::test]
+async fn lists_more_versions_than_a_page_with_their_aliases() {
+    let numbers: Vec<String> = (1..=7).map(|n| n.to_string()).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let server = FakeMlflow::start("planner", &numbers, 3).await;
+    let registry = registry(&server);
+    registry.set_alias(&planner("5"), "champion").await.unwrap();
+    let found = registry.versions("planner").await.unwrap().unwrap();
+    assert_eq!(found.iter().map(|f| f.version.version.as_str()).collect::<Vec<_>>(), numbers);
+    assert_eq!(found[4].info.aliases, ["champion"]);
+    assert!(found.iter().all(|found| found.info.tags["made"] == "by hand"));
+    assert_eq!(calls(&server).await, 1 + 1 + 3);
+}
+
+#[tokio::test]
+async fn a_proxys_page_is_told_by_its_title_and_the_call_repeated() {
+    let page = "<html><head><title>502 Bad Gateway</title></head><body><hr>nginx</body></html>";
+    let server = answering(ResponseTemplate::new(502).set_body_raw(page, "text/html")).await;
+    let error = registry(&server).versions("planner").await.unwrap_err();
+    assert_eq!(calls(&server).await, 3);
+    assert!(error.is_transient());
+    let told = error.to_string();
+    assert!(
+        told.contains("502 in each of 3 attempts: a web page, \u{201c}502 Bad Gateway\u{201d}. A proxy answered"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn is_told_what_the_apis_own_path_does_in_the_address() {
+    let error = MlflowRegistry::new(settings("http://mlflow/api/2.0/mlflow", Auth::None)).unwrap_err().to_string();
+    assert!(error.contains("leave `/api/2.0/mlflow` out"), "{error}");
+}
+
+#[tokio::test]
+async fn names_the_workspace() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).set_body_json(serde_json::json!({}));
+    Mock::given(header("x-mlflow-workspace", "planning")).respond_with(answer).mount(&server).await;
+    let settings = MlflowSettings { workspace: Some("planning".into()), ..settings(&server.uri(), Auth::None) };
+    MlflowRegistry::new(settings).unwrap().delete_alias("planner", "champion").await.unwrap();
+}
+
+/// A registry of Databricks, as its documents describe it: none can be had here.
+fn databricks(server: &MockServer, service: Service) -> MlflowRegistry {
+    let auth = Auth::Bearer(SecretString::from(SECRET));
+    MlflowRegistry::new(MlflowSettings { service, ..settings(&server.uri(), auth) }).unwrap()
+}
+
+#[tokio::test]
+async fn a_databricks_workspace_is_searched_by_name_alone() {
+    let server = MockServer::start().await;
+    let version = |n: &str, stage: &str| serde_json::json!({"name": "planner", "version": n, "tags": [{"key": "stage", "value": stage}]});
+    let page = serde_json::json!({"model_versions": [version("2", "production"), version("1", "archived")]});
+    Mock::given(method("GET"))
+        .and(path("/api/2.0/mlflow/model-versions/search"))
+        .and(query_param("filter", "name = 'planner'"))
+        .and(header("authorization", format!("Bearer {SECRET}").as_str()))
+        .respond_with(ResponseTemplate::new(200).set_body_json(page))
+        .mount(&server)
+        .await;
+    let registry = databricks(&server, Service::Databricks);
+    assert_eq!(registry.versions_tagged("planner", "stage", "production").await.unwrap(), [planner("2")]);
+    assert!(registry.describe().starts_with("the workspace registry at http://127.0.0.1"));
+}
+
+#[tokio::test]
+async fn unity_catalog_has_its_own_paths_and_tells_tags_of_single_versions_only() {
+    let server = MockServer::start().await;
+    let model = "prod.planning.planner";
+    let at = |name: &'static str| path(format!("/api/2.0/mlflow/unity-catalog/{name}"));
+    let ok = |body: serde_json::Value| ResponseTemplate::new(200).set_body_json(body);
+    let versions =
+        serde_json::json!({"model_versions": [{"name": model, "version": "1"}, {"name": model, "version": "2"}]});
+    let search = Mock::given(method("GET"))
+        .and(at("model-versions/search"))
+        .and(query_param("filter", format!("name = '{model}'")));
+    search.and(query_param_is_missing("page_token")).respond_with(ok(versions)).mount(&server).await;
+    for (number, stage) in [("1", "archived"), ("2", "production")] {
+        let version = serde_json::json!({"model_version": {"name": model, "version": number, "status": "READY",
+            "tags": [{"key": "stage", "value": stage}], "aliases": [{"alias": "champion", "version": number}]}});
+        let get = Mock::given(method("GET")).and(at("model-versions/get")).and(query_param("version", number));
+        get.respond_with(ok(version)).mount(&server).await;
+    }
+    let body = serde_json::json!({"name": model, "alias": "champion", "version": "2"});
+    let owner = serde_json::json!({"error_code": "PERMISSION_DENIED", "message": "not the owner"});
+    let set = Mock::given(method("POST")).and(at("registered-models/alias")).and(body_json(body));
+    set.respond_with(ResponseTemplate::new(403).set_body_json(owner)).mount(&server).await;
+
+    let registry = databricks(&server, Service::UnityCatalog);
+    let second = ModelVersion { model: model.into(), version: "2".into() };
+    assert_eq!(registry.versions_tagged(model, "stage", "production").await.unwrap(), [second.clone()]);
+    assert_eq!(registry.version(&second).await.unwrap().unwrap().aliases, ["champion"]);
+    let error = registry.set_alias(&second, "champion").await.unwrap_err().to_string();
+    assert!(error.contains("not the owner. The token's user must own the model"), "{error}");
 }

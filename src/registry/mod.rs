@@ -13,18 +13,21 @@ use async_trait::async_trait;
 
 use crate::domain::ModelVersion;
 
+mod auth;
 #[cfg(test)]
 mod contract;
 mod error;
 #[cfg(test)]
 mod fake_mlflow;
+mod hint;
 mod http;
 mod local;
 mod mlflow;
 mod names;
 
+pub use auth::{Auth, Service};
 pub use error::{Refusal, RegistryError};
-pub use http::{Auth, ServerInfo};
+pub use http::ServerInfo;
 pub use local::{LocalRegistry, TablePrefix};
 pub use mlflow::{MlflowRegistry, MlflowSettings};
 
@@ -46,6 +49,13 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// As [`Registry::version`]; also a `key` that can't be a tag's name.
     async fn versions_tagged(&self, model: &str, key: &str, value: &str) -> Result<Vec<ModelVersion>, RegistryError>;
+
+    /// Every version of `model` with its tags and aliases, by rising version number; None when the registry has no such
+    /// model.
+    ///
+    /// # Errors
+    /// As [`Registry::version`].
+    async fn versions(&self, model: &str) -> Result<Option<Vec<RegisteredVersion>>, RegistryError>;
 
     /// Sets one tag, over whatever it was.
     ///
@@ -85,6 +95,22 @@ pub struct VersionInfo {
     pub aliases: Vec<String>,
     /// Whether the version can be served.
     pub status: VersionStatus,
+}
+
+impl VersionInfo {
+    /// A version that is ready and of which nothing else is known.
+    pub(crate) fn bare() -> Self {
+        Self { tags: BTreeMap::new(), aliases: Vec::new(), status: VersionStatus::Ready }
+    }
+}
+
+/// A version, and what the registry says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredVersion {
+    /// The version.
+    pub version: ModelVersion,
+    /// What the registry says of it.
+    pub info: VersionInfo,
 }
 
 /// Whether a version's files are in place.

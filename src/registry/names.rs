@@ -61,7 +61,12 @@ pub(super) fn check_model(model: &str) -> Result<(), RegistryError> {
 
 /// Puts versions in the order of their numbers, and any that isn't a number after them.
 pub(super) fn sort_by_number(versions: &mut [ModelVersion]) {
-    versions.sort_by_cached_key(|v| (v.version.parse::<u64>().unwrap_or(u64::MAX), v.version.clone()));
+    versions.sort_by_cached_key(by_number);
+}
+
+/// The place of a version in that order.
+pub(super) fn by_number(version: &ModelVersion) -> (u64, String) {
+    (version.version.parse::<u64>().unwrap_or(u64::MAX), version.version.clone())
 }
 
 /// At most 80 characters of a name, for a message.

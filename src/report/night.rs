@@ -8,13 +8,13 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::decide::{Decision, Forecast, Outcome};
+use crate::decide::{Decision, Forecast, Outcome, Reason};
 use crate::domain::{Amendment, Share};
 use crate::evidence::Assessment;
 use crate::plan::Reallocation;
 
 /// One night.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NightReport {
     /// The version of this structure, for machines that read it.
     pub schema_version: u32,
@@ -37,7 +37,7 @@ pub struct NightReport {
 }
 
 /// A value that is not what was decided: somebody else has set it, or it did not hold.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its key.
     pub id: Uuid,
@@ -51,6 +51,9 @@ pub struct Incident {
     pub advice: String,
     /// The decision that it contradicts, if that is known.
     pub decision: Option<Uuid>,
+    /// That decision's experiment, if it is still there.
+    #[serde(default)]
+    pub experiment: Option<String>,
     /// The journal's action that found it, if one did.
     pub action: Option<String>,
     /// When it was found.
@@ -179,6 +182,72 @@ pub struct CandidateReport {
     /// When it would go on, if it is held.
     #[serde(default)]
     pub forecast: Option<Forecast>,
+    /// What was decided of it the night before, if it was decided then.
+    #[serde(default)]
+    pub before: Option<Before>,
+    /// The e-value from which on its split counts as mismatched.
+    #[serde(default)]
+    pub split_needed: Option<f64>,
+}
+
+/// What the last decision of an earlier night said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Before {
+    /// That night.
+    pub as_of: Date,
+    /// What was decided.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The share at that time.
+    pub share: Share,
+    /// Units in control.
+    pub control_units: u64,
+    /// Units in the candidate.
+    pub candidate_units: u64,
+    /// What the metrics showed.
+    pub metrics: Vec<BeforeMetric>,
+}
+
+/// What a metric showed the night before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeforeMetric {
+    /// Its name.
+    pub metric: String,
+    /// The verdict's word.
+    pub verdict: String,
+    /// The lift or value.
+    pub effect: Option<f64>,
+}
+
+impl CandidateReport {
+    /// Whether somebody must do something, or nothing will go on.
+    pub fn needs_somebody(&self) -> bool {
+        self.decision.needs_somebody() || matches!(self.forecast, Some(Forecast::Unreachable { .. }))
+    }
+
+    /// Whether it could not be evaluated as configured.
+    pub fn is_faulty(&self) -> bool {
+        self.decision.reasons.iter().any(Reason::is_failure)
+    }
+}
+
+impl Before {
+    /// What a decision of an earlier night said, at the share that the candidate had then.
+    pub fn of(as_of: Date, share: Share, decision: &Decision, assessment: &Assessment) -> Before {
+        let metrics = assessment.guardrails.iter().chain(&assessment.success).map(|reading| BeforeMetric {
+            metric: reading.metric.clone(),
+            verdict: reading.verdict.word().to_owned(),
+            effect: reading.effect.filter(|effect| effect.is_finite()),
+        });
+        Before {
+            as_of,
+            outcome: decision.outcome.clone(),
+            share,
+            control_units: assessment.control_units,
+            candidate_units: assessment.candidate_units,
+            metrics: metrics.collect(),
+        }
+    }
 }
 
 impl ExperimentReport {
@@ -204,8 +273,7 @@ impl ExperimentReport {
 
     /// Whether somebody must do something about it.
     pub fn needs_somebody(&self) -> bool {
-        let stuck = |c: &CandidateReport| matches!(c.forecast, Some(Forecast::Unreachable { .. }));
-        self.faulty || self.candidates.iter().any(|c| c.decision.needs_somebody() || stuck(c))
+        self.faulty || self.candidates.iter().any(CandidateReport::needs_somebody)
     }
 }
 

@@ -26,7 +26,7 @@ metrics:
 
 const OWNERS: &str = "  owners: [dana@example.com]\n";
 
-const AREAS: [&str; 12] = [
+const AREAS: [&str; 14] = [
     "configuration",
     "control",
     "grants",
@@ -36,6 +36,8 @@ const AREAS: [&str; 12] = [
     "freshness",
     "registry",
     "mail",
+    "chat",
+    "heartbeat",
     "schedule",
     "lease",
     "journal",

@@ -105,6 +105,11 @@ pub fn program(arguments: &[&str]) -> Command {
     for variable in ["RAMPKEEPER_CONFIG", "RAMPKEEPER_LOG", "NO_COLOR", "CLICOLOR_FORCE", "HTTP_PROXY", "http_proxy"] {
         command.env_remove(variable);
     }
+    for (variable, _) in std::env::vars()
+        .filter(|(name, _)| ["MLFLOW_", "DATABRICKS_", "METABASE_"].iter().any(|of| name.starts_with(of)))
+    {
+        command.env_remove(variable);
+    }
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -379,11 +384,20 @@ impl World {
 
     /// The page of a night.
     pub fn page(&self, day: Date) -> String {
-        fs::read_to_string(self.path(&format!("reports/{day}.html"))).expect("a page")
+        fs::read_to_string(self.path(&format!("reports/nights/{day}.html"))).expect("a page")
     }
 
-    /// The mails in their folder, their folded lines made whole.
+    /// The nights' digests in the folder of mails, their folded lines made whole.
     pub fn mails(&self) -> Vec<String> {
+        self.all_mails().into_iter().filter(|mail| !mail.contains("\r\nX-Rampkeeper-Decision: ")).collect()
+    }
+
+    /// The mails about single decisions, and the answers in their threads.
+    pub fn thread_mails(&self) -> Vec<String> {
+        self.all_mails().into_iter().filter(|mail| mail.contains("\r\nX-Rampkeeper-Decision: ")).collect()
+    }
+
+    fn all_mails(&self) -> Vec<String> {
         let folder = self.path("mails").read_dir().into_iter().flatten().flatten();
         let read = |path: PathBuf| fs::read_to_string(path).expect("a mail").replace("=\r\n", "");
         folder.map(|entry| read(entry.path())).collect()

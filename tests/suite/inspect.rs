@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use crate::embedded::{PROMOTION, Told, World, better, day, harmful, key, program, told, two_in_the_night_after};
 
 /// The commands over a world's store, with what each needs.
-const LOOKS: [&[&str]; 7] = [
+const LOOKS: [&[&str]; 8] = [
     &["status"],
     &["history", "costly"],
     &["explain", "costly/candidate"],
     &["explain", "steady", "--flip"],
     &["replay", "--as-of", "2026-03-03"],
+    &["report"],
     &["verify"],
     &["verify", "--quick"],
 ];

@@ -134,7 +134,7 @@ async fn a_rollback_by_hand_happens_at_once_and_without_the_warehouse() {
     assert_eq!(world.text(stage).await, "archived");
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_acts").await, 1);
     let mails = std::fs::read_dir(world.path("mails")).unwrap().count();
-    assert_eq!(mails, 2, "the night's mail and that of the rollback");
+    assert_eq!(mails, 3, "the night's mail, and for the rollback a digest and a mail of its own");
     // Once is enough, and control cannot be taken off.
     world.run(&by_ana(&["rollback", "steady/candidate"], now)).await.expect(1).complains("rolled_back already");
     world.run(&by_ana(&["rollback", "steady/control"], now)).await.expect(1).complains("nothing to roll it back to");

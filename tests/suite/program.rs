@@ -365,7 +365,7 @@ async fn without_a_date_a_night_speaks_about_yesterday() {
     let world = on_the_eve().await;
     let told = world.run(&["run", "--now", &two_in_the_night_after(day(1)), "--output", "json"]).await.expect(0);
     assert_eq!(told.json()["as_of"], "2026-03-03");
-    assert!(world.path("reports/2026-03-03.html").is_file());
+    assert!(world.path("reports/nights/2026-03-03.html").is_file());
 }
 
 #[tokio::test]
@@ -397,7 +397,7 @@ async fn the_demo_fills_a_fresh_folder_and_refuses_a_used_one() {
     lived.expect(1);
     assert_eq!(names(&dir.join("mails")).len(), 3);
     let pages = ["2026-03-02.html", "2026-03-03.html", "2026-03-04.html"];
-    assert_eq!(names(&dir.join("reports")), pages.map(str::to_owned).into());
+    assert_eq!(names(&dir.join("reports/nights")), pages.map(str::to_owned).into());
 
     let before = names(&dir);
     let refused = told(program(&arguments)).await.expect(1);

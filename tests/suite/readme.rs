@@ -112,12 +112,20 @@ async fn the_steps_on_real_servers_work_as_written() {
         "As of 2026-03-31: 1 held",
         "planner_policy_exp planner_v2 hold 10 % stale: the events of 2026-03-31 are missing",
         "\"standing\": \"already_decided\"",
+        "nights: 1, experiments: 1; files: ",
+        "sent [rampkeeper] 2026-03-31: 1 held to ana@example.com",
     ] {
         assert!(squeeze(&told.replace('│', " ")).contains(shown), "{shown} is not in {told}");
     }
     let mails = smtp.mails();
-    assert_eq!(mails.len(), 2, "one mail for the two runs, and one for the rollback by hand");
-    assert!(mails[1].header("Subject").is_some_and(|subject| subject.ends_with("1 rolled back")));
+    assert_eq!(mails[1].to, ["ana@example.com"], "the first, sent again to somebody else");
+    assert!(dir.path().join("site/experiments/planner_policy_exp.html").is_file());
+    // The night's, for the two runs; after the rollback by hand a digest, and the action's own.
+    let subjects: Vec<&str> = mails.iter().filter_map(|mail| mail.header("Subject")).collect();
+    assert_eq!(subjects.len(), 4, "{subjects:?}");
+    assert!(subjects[2..].iter().any(|subject| subject.ends_with("1 rolled back")), "{subjects:?}");
+    let action = "[rampkeeper] ROLLED BACK planner_policy_exp/planner_v2";
+    assert!(subjects[2..].iter().any(|subject| subject.starts_with(action)), "{subjects:?}");
     assert_eq!(mails[0].header("Subject"), Some("[rampkeeper] 2026-03-31: 1 held"));
 }
 

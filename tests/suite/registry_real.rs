@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use rampkeeper::domain::ModelVersion;
 use rampkeeper::registry::{
-    Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, RegistryError, TablePrefix, VersionStatus,
+    Auth, LocalRegistry, MlflowRegistry, MlflowSettings, Registry, RegistryError, Service, TablePrefix, VersionStatus,
     install_crypto_provider,
 };
+use serde_json::json;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 
+use crate::embedded::{World, told};
 use crate::support::mlflow::Mlflow;
 use crate::support::postgres::Postgres;
 
@@ -16,11 +18,17 @@ use crate::support::postgres::Postgres;
 mod contract;
 
 fn registry(mlflow: &Mlflow) -> MlflowRegistry {
+    registry_as(mlflow, Auth::None)
+}
+
+fn registry_as(mlflow: &Mlflow, auth: Auth) -> MlflowRegistry {
     install_crypto_provider();
     let url = mlflow.url().parse().expect("the server's address");
     let settings = MlflowSettings {
         url,
-        auth: Auth::None,
+        auth,
+        service: Service::Mlflow,
+        workspace: None,
         ca_file: None,
         timeout: Duration::from_secs(30),
         retries: 2,
@@ -81,6 +89,74 @@ async fn a_version_that_is_no_number_is_refused_in_the_servers_words() {
     let error = registry(mlflow).version(&odd).await.expect_err("no number");
     assert!(error.to_string().contains("registry_number version two was answered 400"), "{error}");
     assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn every_page_of_a_long_list_is_read() {
+    const MODEL: &str = "registry_pages";
+    let mlflow = Mlflow::shared().await;
+    mlflow.create_model(MODEL).await;
+    for number in 1..=205 {
+        assert_eq!(mlflow.create_version(MODEL).await, number.to_string());
+    }
+    let registry = registry(mlflow);
+    let of = |version: &str| ModelVersion { model: MODEL.into(), version: version.into() };
+    for number in ["3", "200", "205"] {
+        registry.set_tag(&of(number), "stage", "production").await.expect("a tag");
+    }
+    registry.set_alias(&of("1"), "champion").await.expect("an alias");
+    let tagged = registry.versions_tagged(MODEL, "stage", "production").await.expect("an answer");
+    assert_eq!(tagged, [of("3"), of("200"), of("205")]);
+    let listed = registry.versions(MODEL).await.expect("an answer").expect("a model");
+    let numbers: Vec<_> = listed.iter().map(|found| found.version.version.clone()).collect();
+    assert_eq!(numbers, (1..=205).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(listed[0].info.aliases, ["champion"]);
+    assert_eq!(listed[204].info.tags["stage"], "production");
+}
+
+fn basic(user: &str, password: &str) -> Auth {
+    Auth::Basic { user: user.to_owned(), password: password.to_owned().into() }
+}
+
+/// Everything that a login may do or not, at a server that asks for one; it takes long to start, so this is one test.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_login() {
+    let mlflow = Mlflow::with_login("ops", "correct-horse-battery").await;
+    mlflow.create_user("reader", "reads-all-day-long").await;
+    let versions = versions(&mlflow, "registry_login").await;
+    contract::holds(&registry_as(&mlflow, basic("ops", "correct-horse-battery")), &versions).await;
+
+    for nobody in [Auth::None, basic("ops", "s3cret-wrong"), Auth::Bearer("s3cret-token".to_owned().into())] {
+        let error = registry_as(&mlflow, nobody).version(&versions[0]).await.expect_err("nobody is let in");
+        let told = error.to_string();
+        assert!(told.contains("was answered 401: You are not authenticated.") && !told.contains("s3cret"), "{told}");
+        assert!(told.contains("MLFLOW_TRACKING_USERNAME") && !error.is_transient(), "{told}");
+    }
+    let reader = registry_as(&mlflow, basic("reader", "reads-all-day-long"));
+    assert!(reader.version(&versions[0]).await.expect("may be read").is_some());
+    let error = reader.set_tag(&versions[0], "stage", "production").await.expect_err("may not be written");
+    assert!(error.to_string().contains("403: Permission denied. That user may not do it: give it EDIT"), "{error}");
+
+    // The program, with nothing but MLflow's own names in its environment.
+    let mut world = World::new(vec![]).await;
+    world.settings["registry"] = json!({ "mlflow": {} });
+    world.configure();
+    let check = |password: &str| {
+        let mut check = world.command(&["check", "--only", "registry", "--output", "json"]);
+        check.env("MLFLOW_TRACKING_URI", mlflow.url()).env("HOME", world.path("")).env_remove("MLFLOW_REGISTRY_URI");
+        check.env("MLFLOW_TRACKING_USERNAME", "ops").env("MLFLOW_TRACKING_PASSWORD", password);
+        told(check)
+    };
+    let let_in = check("correct-horse-battery").await.expect(0);
+    let origins = "address from MLFLOW_TRACKING_URI, user and password from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD";
+    assert!(let_in.out.contains(origins) && let_in.out.contains("version 3."), "{}", let_in.out);
+    assert!(!format!("{let_in:?}").contains("correct-horse"), "{let_in:?}");
+    let left_out = check("s3cret-wrong").await.expect(1);
+    assert!(left_out.out.contains("401") && !format!("{left_out:?}").contains("s3cret"), "{left_out:?}");
+    let mut nowhere = world.command(&["check", "--only", "registry"]);
+    nowhere.env_remove("MLFLOW_TRACKING_URI").env_remove("MLFLOW_REGISTRY_URI");
+    let nowhere = told(nowhere).await.expect(1);
+    assert!(nowhere.out.contains("neither MLFLOW_REGISTRY_URI nor MLFLOW_TRACKING_URI is set"), "{}", nowhere.out);
 }
 
 /// As the control store's migrations make them.

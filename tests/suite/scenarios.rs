@@ -13,7 +13,7 @@
 //! from what was stored, and demands that the scenarios meet every reason, every outcome and every pair of gates.
 
 mod coverage;
-mod gates;
+pub mod gates;
 mod made_up;
 mod play;
 mod story;

@@ -120,13 +120,13 @@ fn folder_of_pages(config: &Config) -> Option<Finding> {
             format!("{told} cannot be written to"),
             "give the job's user the right to write there",
         ),
-        Ok(found) if found.is_dir() => Finding::ok(AREA, "pages", format!("a page per night in {told}")),
+        Ok(found) if found.is_dir() => Finding::ok(AREA, "pages", format!("the site in {told}")),
         Ok(_) => Finding::fail(
             AREA,
             "pages",
             format!("{told} is no folder"),
             "move the file away, or name another folder under `reports`",
         ),
-        Err(_) => Finding::ok(AREA, "pages", format!("a page per night in {told}, which the first night makes")),
+        Err(_) => Finding::ok(AREA, "pages", format!("the site in {told}, which the first night makes")),
     })
 }

@@ -29,6 +29,10 @@ pub(super) enum Area {
     Registry,
     /// The mail server and the readers.
     Mail,
+    /// The chats that are told as well.
+    Chat,
+    /// The address that is pinged.
+    Heartbeat,
     /// When `serve` runs next.
     Schedule,
     /// Who may act now.
@@ -50,6 +54,8 @@ impl Area {
             Area::Freshness => "freshness",
             Area::Registry => "registry",
             Area::Mail => "mail",
+            Area::Chat => "chat",
+            Area::Heartbeat => "heartbeat",
             Area::Schedule => "schedule",
             Area::Lease => "lease",
             Area::Journal => "journal",

@@ -1,10 +1,13 @@
 //! The mail server, up to the point where a mail would be handed over, and the readers.
 
+use std::path::Path;
+
 use super::Asked;
 use super::certificate;
 use super::experiments::Known;
 use super::finding::{Area, Finding, in_time, some_of};
 use crate::cli::connect::{self, Patience};
+use crate::night;
 
 const AREA: Area = Area::Mail;
 
@@ -48,10 +51,26 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
     }
 }
 
+/// What is to be said of templates and texts of somebody's own. A night uses the built-in ones in place of a broken one.
+fn templates(asked: &Asked<'_>, folder: &Path) -> Vec<Finding> {
+    let folder = asked.config.base.join(folder);
+    let stationery = night::stationery(asked.config);
+    let faults = stationery.faults().iter().map(|fault| {
+        let detail = format!("{}: {fault}", folder.display());
+        Finding::fail(AREA, "templates", detail, "correct the file, or take it out of `mail.templates`")
+    });
+    let faults: Vec<Finding> = faults.collect();
+    match faults.is_empty() {
+        true => vec![Finding::ok(AREA, "templates", format!("those of {} can be used", folder.display()))],
+        false => faults,
+    }
+}
+
 /// What is to be said of those who are told.
 pub(super) async fn readers(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Finding> {
     let Some(mail) = &asked.config.settings.mail else { return Vec::new() };
     let mut findings = vec![Finding::ok(AREA, "readers", some_of(&mail.to))];
+    findings.extend(mail.templates.as_ref().map_or_else(Vec::new, |folder| templates(asked, folder)));
     let owners = |name: &str| asked.config.policies.of(name).owners.clone();
     let active: Vec<&str> =
         known.into_iter().flat_map(Known::active).map(|record| record.experiment.name.as_str()).collect();

@@ -128,7 +128,8 @@ mod tests {
         assert_eq!(statements.len(), grants);
         for (_, statement) in &statements {
             let (granted, object, to) = parts(statement).unwrap_or_else(|| panic!("{statement}"));
-            assert!([CONTROL, WAREHOUSE].contains(&to), "{statement}");
+            let known = [CONTROL, WAREHOUSE, "rampkeeper_migrate", "rampkeeper_dashboards"];
+            assert!(known.contains(&to), "{statement}");
             let known = |privilege: &Privilege| {
                 ["SELECT", "INSERT", "UPDATE", "DELETE", "USAGE"].contains(&privilege.name.as_str())
                     && privilege.columns.iter().all(|c| c.chars().all(|c| c.is_ascii_lowercase() || c == '_'))

@@ -6,11 +6,11 @@ use super::Asked;
 use super::certificate;
 use super::experiments::Known;
 use super::finding::{Area, Finding, in_one_line, in_time};
-use crate::cli::address;
 use crate::cli::connect::{self, Patience};
+use crate::cli::{address, mlflow};
 use crate::control::ControlStore;
 use crate::domain::{ModelVersion, Share};
-use crate::registry::{Registry, VersionStatus};
+use crate::registry::{Auth, MlflowRegistry, Registry, Service, VersionStatus};
 
 const AREA: Area = Area::Registry;
 
@@ -19,23 +19,32 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
     let Some(entry) = &asked.config.settings.registry.mlflow else {
         return vec![Finding::ok(AREA, "registry", "embedded in the control store")];
     };
-    let registry = match connect::mlflow(asked.config, entry, Patience::SHORT) {
-        Ok(registry) => registry,
+    let found = mlflow::find(asked.config, entry, Patience::SHORT, &mlflow::environment);
+    let made = found.and_then(|found| Ok((MlflowRegistry::new(found.settings.clone())?, found)));
+    let (registry, found) = match made {
+        Ok(made) => made,
         Err(error) => {
             return vec![Finding::fail(
                 AREA,
                 "settings",
                 in_one_line(&error),
-                "correct `registry.mlflow` in the configuration",
+                "correct `registry.mlflow` in the configuration, or the variable",
             )];
         }
     };
-    let mut findings = Vec::new();
+    let mut findings = vec![Finding::ok(AREA, "settings", found.origins.join(", "))];
+    if !found.unheeded.is_empty() {
+        let detail = format!("set for MLflow's own clients and not heeded here: {}", found.unheeded.join(", "));
+        let mend = "if the server asks for it, let it in by a password or a token, too";
+        findings.push(Finding::warn(AREA, "environment", detail, mend));
+    }
     // A model that nobody has: an answer without any version is as good as one with some.
-    let (about, let_in) = tokio::join!(
-        in_time(registry.about()),
-        in_time(registry.versions_tagged("rampkeeper-check", "stage", "production"))
-    );
+    let nobodys = match found.settings.service {
+        Service::UnityCatalog => "main.default.rampkeeper-check",
+        Service::Mlflow | Service::Databricks => "rampkeeper-check",
+    };
+    let (about, let_in) =
+        tokio::join!(in_time(registry.about()), in_time(registry.versions_tagged(nobodys, "stage", "production")));
     let certificate = about.as_ref().ok().and_then(|about| about.certificate.clone());
     match let_in {
         Ok(_) => {
@@ -48,7 +57,7 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
             let mend = if error.contains("Invalid Host header") {
                 "start MLflow with `--allowed-hosts` and the name by which it is called here"
             } else if error.contains(" 401") || error.contains(" 403") {
-                "correct `username` and `password`, or `token`, under `registry.mlflow`; the user must be allowed to edit the models"
+                "correct the user and password, or the token, where the line about the settings says they come from; the user must be allowed to edit the models"
             } else {
                 "correct `registry.mlflow` in the configuration, or mend the server"
             };
@@ -56,8 +65,9 @@ pub(super) async fn server(asked: &Asked<'_>) -> Vec<Finding> {
         }
     }
     findings.extend(certificate::finding(AREA, certificate.as_deref(), asked.now));
-    let secret = entry.password.is_some() || entry.token.is_some();
-    if secret && entry.url.starts_with("http://") && !address::is_local(&entry.url) {
+    let secret = !matches!(found.settings.auth, Auth::None);
+    let url = &found.settings.url;
+    if secret && url.scheme() == "http" && !address::is_local(url.as_str()) {
         let detail = "the password or token is sent over http, where whoever is on the way can read it";
         findings.push(Finding::warn(
             AREA,

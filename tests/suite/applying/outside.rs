@@ -107,7 +107,8 @@ async fn a_closed_arm_with_a_share_again_is_told_every_night_and_not_judged() {
         assert_eq!(world.allocations("costly").await, "control 0.9000, candidate 0.1000", "nor set back");
         let mails = world.mails();
         assert_eq!(mails.len(), usize::try_from(n).unwrap(), "one mail a night");
-        assert!(mails.iter().filter(|mail| mail.contains("Something needs you")).count() >= 1);
+        assert_eq!(world.thread_mails().len(), 1, "that of the rollback");
+        assert!(mails.iter().filter(|mail| mail.contains("Broken: 1 experiment")).count() >= 1);
         // The same night again: told by the exit code, changing nothing.
         let state = world.state().await;
         assert_eq!(night(&world, day(n)).await.1, Some(3));

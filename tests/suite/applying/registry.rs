@@ -9,7 +9,7 @@ use rampkeeper::config;
 use rampkeeper::control::{ControlStore, NewAction};
 use rampkeeper::night::Night;
 use rampkeeper::notify::{SmtpMailer, SmtpSettings, Tls};
-use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, install_crypto_provider};
+use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, Service, install_crypto_provider};
 use rampkeeper::report::MailDraft;
 use rampkeeper::warehouse::LakeWarehouse;
 use serde_json::{Value, json};
@@ -70,6 +70,9 @@ async fn a_champion_that_somebody_else_has_named_survives_a_promotion_and_is_tol
     let mails = world.mails();
     let told_of = |mails: &[String]| mails.iter().filter(|mail| mail.contains("Not as decided")).count();
     assert_eq!(told_of(&mails), 1);
+    // The promotion's own mail says it as well, so no answer follows in its thread.
+    let own = world.thread_mails();
+    assert!(own.len() == 1 && told_of(&own) == 1 && own[0].contains("PROMOTED  candidate"), "{own:?}");
     let page = world.page(last);
     assert!(page.contains("alias champion of distrusted_model: found version 3, expected version 1 or none"), "{page}");
 
@@ -121,7 +124,14 @@ async fn an_incident_of_a_night_that_broke_off_is_told_by_the_next() {
     assert_eq!(code, Some(3));
     assert_eq!(incidents(&report), [("tag stage of costly_model version 2", "production")]);
     assert!(world.mails().iter().any(|mail| mail.contains("found production, expected candidate or none")));
+    // In the thread of the decision that it contradicts, too: its mail and one answer, however often the night is run.
+    let thread = |mails: Vec<String>| {
+        let answers = mails.iter().filter(|mail| mail.contains("\r\nIn-Reply-To: <action-")).count();
+        (mails.len(), answers)
+    };
+    assert_eq!(thread(world.thread_mails()), (2, 1));
     assert_eq!(night(&world, day(2)).await.1, Some(0));
+    assert_eq!(thread(world.thread_mails()), (2, 1));
 }
 
 /// A server that never answers, and notes what the allocations were whenever somebody comes.
@@ -156,6 +166,9 @@ fn left_over() -> Vec<NewAction> {
         date: two_in_the_night_after(day(0)).parse().unwrap(),
         list_id: "rampkeeper.example.com".into(),
         headers: Vec::new(),
+        in_reply_to: None,
+        pictures: Vec::new(),
+        attachments: Vec::new(),
     };
     vec![
         NewAction {
@@ -181,6 +194,8 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
     let registry = MlflowRegistry::new(MlflowSettings {
         url: format!("http://127.0.0.1:{registry_port}").parse().unwrap(),
         auth: Auth::None,
+        service: Service::Mlflow,
+        workspace: None,
         timeout: quick,
         ca_file: None,
         retries: 2,
@@ -212,6 +227,7 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
         warehouse: &warehouse,
         registry: &registry,
         mailer: Some(&mailer),
+        chat: None,
         as_of: day(1),
         now,
         holder: "test".into(),

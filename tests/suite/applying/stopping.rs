@@ -63,6 +63,8 @@ async fn a_run_that_is_asked_to_stop_gives_the_lease_back_and_the_next_goes_on()
         assert_eq!((code, report["resumed"].as_array().unwrap().len()), (Some(0), 2), "{report:#}");
         let mails = world.mails();
         assert!(mails.len() == 1 && mails[0].contains("ROLLED BACK  candidate"), "{mails:?}");
+        let own = world.thread_mails();
+        assert!(own.len() == 1 && own[0].contains("ROLLED BACK  candidate"), "{own:?}");
     }
 }
 

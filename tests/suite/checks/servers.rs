@@ -116,7 +116,7 @@ async fn a_login_that_mlflow_refuses_is_explained_and_not_repeated() {
     let mut command = about(&world, "registry");
     command.env("RAMPKEEPER_TEST_TOKEN", "tok3n-secret");
     let answers = Answers::of(command, 1).await;
-    answers.say("registry", "server", "fail", "401").say("registry", "server", "fail", "correct `username`");
+    answers.say("registry", "server", "fail", "401").say("registry", "server", "fail", "correct the user and password");
     assert!(!format!("{:?}", answers.0).contains("tok3n-secret"));
 }
 

@@ -187,12 +187,12 @@ impl Site for EmbeddedSite<'_> {
         self.smtp.mails()
     }
 
-    async fn mail_is_pending(&self) -> bool {
+    async fn pending_mails(&self) -> Vec<String> {
         let mut connection = self.connect().await;
         let sql = "SELECT idempotency_key FROM rampkeeper_actions WHERE kind = 'mail' AND status = 'pending'";
         let pending = self.texts(&mut connection, sql.to_owned()).await;
         connection.close().await.expect("a connection that closes");
-        !pending.is_empty()
+        pending
     }
 }
 
@@ -207,9 +207,25 @@ fn short(rows: Vec<String>) -> Rows {
     vec![json!({ "rows": rows.len(), "digest": digest })]
 }
 
-/// The pages in a folder of reports.
-pub fn pages(folder: &Path, runs: &[&str]) -> State {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    let read = |path: PathBuf| state::page(&fs::read_to_string(path).expect("a page"), runs);
-    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), read(entry.path()))).collect()
+/// The pages in a folder of reports, and the digests of their pictures.
+pub fn pages(root: &Path, runs: &[&str]) -> State {
+    let mut found = State::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".html") {
+                found.insert(name, state::page(&fs::read_to_string(path).expect("a page"), runs));
+            } else if name.ends_with(".png") {
+                found.insert(name, format!("{:x}", Sha256::digest(fs::read(path).expect("a picture"))));
+            } else {
+                // What is kept for the next run names runs by digests; nothing half-written may be left.
+                assert!(name == "style.css" || name.starts_with(".rampkeeper-site."), "{name}");
+            }
+        }
+    }
+    found
 }

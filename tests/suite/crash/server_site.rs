@@ -286,11 +286,11 @@ impl Site for ServerSite {
         self.smtp.mails()
     }
 
-    async fn mail_is_pending(&self) -> bool {
+    async fn pending_mails(&self) -> Vec<String> {
         let pool = self.pool().await;
-        let sql = "SELECT count(*) FROM rampkeeper.actions WHERE kind = 'mail' AND status = 'pending'";
-        let pending: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.expect("a count");
+        let sql = "SELECT idempotency_key FROM rampkeeper.actions WHERE kind = 'mail' AND status = 'pending'";
+        let pending = sqlx::query_scalar(sql).fetch_all(&pool).await.expect("keys");
         pool.close().await;
-        pending > 0
+        pending
     }
 }

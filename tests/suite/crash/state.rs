@@ -133,8 +133,11 @@ const RESUMED: &str = "Done now, left over from an earlier night";
 pub fn page(html: &str, runs: &[&str]) -> String {
     let mut html = html.to_owned();
     if let Some(at) = html.find(RESUMED) {
-        let begin = html[..at].rfind("<tr>").unwrap_or(at);
-        let end = html[at..].find("</tr>\n").map_or(html.len(), |end| at + end + "</tr>\n".len());
+        // A row of a mail, a section of a page.
+        let [row, section] = ["<tr>", "<section"].map(|tag| html[..at].rfind(tag));
+        let (begin, after) = if row > section { (row, "</tr>\n") } else { (section, "</section>\n") };
+        let begin = begin.unwrap_or(at);
+        let end = html[at..].find(after).map_or(html.len(), |end| at + end + after.len());
         html.replace_range(begin..end, "");
     }
     masked(&html, runs)

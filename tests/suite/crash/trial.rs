@@ -28,8 +28,8 @@ pub trait Site {
     async fn beside(&self, runs: &[&str]) -> State;
     /// The mailbox.
     fn mails(&self) -> Vec<Mail>;
-    /// Whether a mail is journalled and not noted as sent.
-    async fn mail_is_pending(&self) -> bool;
+    /// The journal's keys of mails that are not noted as sent.
+    async fn pending_mails(&self) -> Vec<String>;
 }
 
 /// How a run is killed.
@@ -116,7 +116,7 @@ struct Life<'a, S> {
     site: &'a S,
     runs: usize,
     came: Came,
-    /// Killed runs whose mail was taken and not noted.
+    /// Mails that were taken from a killed run and not noted.
     open: usize,
 }
 
@@ -124,7 +124,7 @@ impl<S: Site> Life<'_, S> {
     /// Kills a run for each of `kills`, and then lets one end; `begins` is when the nth run of all begins.
     async fn go_on(&mut self, kills: &[Kill], begins: fn(usize) -> Timestamp) -> Result<(), String> {
         for kill in kills.iter().copied().map(Some).chain([None]) {
-            let mails = self.site.mails().len();
+            let mails = by_id(&self.site.mails());
             let (status, said) = killed(self.site.night(begins(self.runs)), kill).await;
             self.runs += 1;
             match (status.code(), kill) {
@@ -139,14 +139,27 @@ impl<S: Site> Life<'_, S> {
                     }
                     self.came.killed += 1;
                     self.site.calm().await;
-                    let taken = self.site.mails().len() > mails;
-                    self.open += usize::from(taken && self.site.mail_is_pending().await);
+                    let (before, now) = (mails, by_id(&self.site.mails()));
+                    let taken = |key: &String| {
+                        let id = format!("<{}>", key.trim_start_matches("mail/"));
+                        now.get(&id) > before.get(&id)
+                    };
+                    self.open += self.site.pending_mails().await.iter().filter(|key| taken(key)).count();
                 }
                 _ => return Err(format!("run {} ended with {status}:\n{said}", self.runs)),
             }
         }
         Ok(())
     }
+}
+
+/// How often each mail came, by Message-ID.
+fn by_id(mails: &[Mail]) -> BTreeMap<String, usize> {
+    let mut ids = BTreeMap::new();
+    for mail in mails {
+        *ids.entry(mail.header("Message-ID").unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    ids
 }
 
 /// Lives through the night with these kills and reads what it left behind.

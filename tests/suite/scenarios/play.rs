@@ -226,6 +226,7 @@ impl World {
             warehouse: &self.warehouse,
             registry: &self.registry,
             mailer: None,
+            chat: None,
             as_of,
             now: self.now,
             holder: "scenario".into(),

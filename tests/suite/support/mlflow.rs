@@ -14,24 +14,36 @@ static SHARED: OnceCell<Result<Mlflow, String>> = OnceCell::const_new();
 pub struct Mlflow {
     _launcher: Launcher,
     url: String,
+    login: Option<(&'static str, &'static str)>,
 }
 
 impl Mlflow {
     /// The server that all tests of this process share.
     pub async fn shared() -> &'static Self {
-        let mlflow = SHARED.get_or_init(Self::start).await;
+        let mlflow = SHARED.get_or_init(|| Self::start(None)).await;
         mlflow.as_ref().unwrap_or_else(|fault| panic!("MLflow: {fault}"))
     }
 
-    async fn start() -> Result<Self, String> {
-        let (launcher, ready) = Launcher::start("mlflow_server.py", Vec::new()).await?;
+    /// A server for one test alone, which asks for a login; this user may do everything.
+    pub async fn with_login(user: &'static str, password: &'static str) -> Self {
+        Self::start(Some((user, password))).await.unwrap_or_else(|fault| panic!("MLflow: {fault}"))
+    }
+
+    async fn start(login: Option<(&'static str, &'static str)>) -> Result<Self, String> {
+        let arguments = login.map(|(user, password)| vec![format!("--user={user}"), format!("--password={password}")]);
+        let (launcher, ready) = Launcher::start("mlflow_server.py", arguments.unwrap_or_default()).await?;
         let port = ready["port"].as_u64().ok_or_else(|| format!("no port in {ready}"))?;
-        Ok(Self { _launcher: launcher, url: format!("http://127.0.0.1:{port}") })
+        Ok(Self { _launcher: launcher, url: format!("http://127.0.0.1:{port}"), login })
     }
 
     /// The tracking URI, without a slash at its end.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Lets another user in, who may read.
+    pub async fn create_user(&self, name: &str, password: &str) {
+        self.post("users/create", json!({ "username": name, "password": password })).await;
     }
 
     /// Registers a model.
@@ -71,12 +83,19 @@ impl Mlflow {
 
     async fn post(&self, path: &str, body: Value) -> Value {
         let request = client().post(format!("{}/api/2.0/mlflow/{path}", self.url)).json(&body);
-        answer(path, request).await
+        answer(path, self.let_in(request)).await
+    }
+
+    fn let_in(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        }
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let request = client().get(format!("{}/api/2.0/mlflow/{path}", self.url)).query(query);
-        answer(path, request).await
+        answer(path, self.let_in(request)).await
     }
 }
 

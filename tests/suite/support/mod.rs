@@ -4,7 +4,10 @@
 //! [`launcher`]. What the servers hold is read back without the code under test, by `psql`, plain HTTP and Python's
 //! own mail parser, so that a fault cannot hide on both sides.
 
+pub mod hooks;
 pub mod launcher;
+pub mod mail_checkers;
+pub mod metabase;
 pub mod mlflow;
 pub mod postgres;
 pub mod smtp;

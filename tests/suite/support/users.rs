@@ -13,7 +13,7 @@ static MADE: OnceCell<()> = OnceCell::const_new();
 pub async fn make(postgres: &Postgres) {
     let once = MADE.get_or_init(async || {
         let url = postgres.database("users").await;
-        postgres.file(&url, GRANTS, &[]).await;
+        postgres.file(&url, GRANTS, &["-v", "dashboards=1"]).await;
         let of = |user| format!("ALTER ROLE rampkeeper_{user} PASSWORD 's3cret-{user}';");
         postgres.sql(&url, &["migrate", "control", "warehouse"].map(of).concat()).await;
     });

@@ -1,0 +1,1 @@
+SELECT alias, version FROM rampkeeper.registry_aliases WHERE model = $1 ORDER BY alias
