@@ -58,6 +58,9 @@ enum Command {
         /// PostgreSQL with the same world; the lake if it is not given.
         #[arg(long)]
         postgres: Option<String>,
+        /// The same server in the words of Python's client, where they differ.
+        #[arg(long)]
+        peer_postgres: Option<String>,
         /// A Python that has duckdb, polars and psycopg.
         #[arg(long, default_value = "python3")]
         python: String,
@@ -110,10 +113,12 @@ fn main() -> anyhow::Result<()> {
         Command::Generate { root, events, experiments, days, seed } => {
             generate::generate(&root, world::Size { events, experiments, days, seed })
         }
-        Command::Compare { root, postgres, python, rounds, quick } => {
+        Command::Compare { root, postgres, peer_postgres, python, rounds, quick } => {
             println!("{}", compare::machine());
             let contest = match postgres {
-                Some(url) => in_postgres(&root, &url, &python, rounds, quick)?,
+                Some(url) => {
+                    in_postgres(&root, (&url, peer_postgres.as_deref().unwrap_or(&url)), &python, rounds, quick)?
+                }
                 None => in_lake(&root, &python, rounds)?,
             };
             contest.hold()
@@ -168,12 +173,19 @@ fn in_lake(root: &Path, python: &str, rounds: usize) -> anyhow::Result<Contest> 
     })
 }
 
-fn in_postgres(root: &Path, url: &str, python: &str, rounds: usize, quick: bool) -> anyhow::Result<Contest> {
+fn in_postgres(
+    root: &Path,
+    (url, peer_url): (&str, &str),
+    python: &str,
+    rounds: usize,
+    quick: bool,
+) -> anyhow::Result<Contest> {
     let facts = generate::facts(root)?;
     let me = std::env::current_exe()?.display().to_string();
     let (root, script) =
         (root.display().to_string(), concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/postgres.py"));
-    let peer = |shape: &str, night: &[&str]| words(&[&[python, script, shape, url, root.as_str()], night].concat());
+    let peer =
+        |shape: &str, night: &[&str]| words(&[&[python, script, shape, peer_url, root.as_str()], night].concat());
     let own = |night: &[&str]| words(&[&[me.as_str(), "postgres", url, root.as_str()], night].concat());
     let entry = |label, command, moments| Entry { label, command, moments };
     let mut entries = vec![

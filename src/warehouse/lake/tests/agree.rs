@@ -313,7 +313,8 @@ fn metrics(window_days: u16) -> Vec<Metric> {
 async fn all_ways_of_reading_give_what_the_definition_says() {
     for seed in 0..25 {
         let world = World::new(seed);
-        let lake = world.write().open();
+        let lake = world.write();
+        let warehouse = lake.open();
         let metrics = metrics(world.window_days);
         let last = DAYS - 1 - i64::from(world.window_days);
         // All days of all experiments; each day alone; and ranges that begin and end elsewhere.
@@ -323,7 +324,7 @@ async fn all_ways_of_reading_give_what_the_definition_says() {
         for asked in wanted {
             let requests: Vec<CohortRequest<'_>> =
                 asked.iter().map(|(experiment, from, to)| world.request(*experiment, &metrics, *from, *to)).collect();
-            let answers = lake.collect_many(&requests).await;
+            let answers = warehouse.collect_many(&requests).await;
             for ((experiment, from, to), answer) in asked.into_iter().zip(answers) {
                 world.hold(experiment, from, to, &answer.unwrap_or_else(|error| panic!("{seed}: {error}")));
             }
