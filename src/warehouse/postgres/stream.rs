@@ -4,12 +4,15 @@
 //! handing the rows on (docs/design.md). So it only takes the numbers out of the JSON, in parallel where it likes.
 //! COPY takes no parameters, so the few values are written into the text as literals.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::PostgresWarehouse;
 use super::copied::{Copied, Fields};
+use crate::domain::Field;
 use crate::warehouse::cohort_rows::CohortRow;
 use crate::warehouse::instants::{DAY, Micros, instant_of};
 use crate::warehouse::needs::Needs;
@@ -30,7 +33,7 @@ const LONGEST_NUMBER: usize = 300;
 const EPOCH: Micros = 946_684_800_000_000;
 
 /// How many exposures a request has on each day.
-type Counts = std::collections::BTreeMap<i64, i64>;
+type Counts = BTreeMap<i64, i64>;
 
 impl PostgresWarehouse {
     /// The rows of every request, or none if queries are the faster way.
@@ -137,7 +140,7 @@ impl Part<'_> {
     async fn count(&self, connection: &mut PgConnection, open: &mut Open) -> Result<(), sqlx::Error> {
         let window = self.requests.iter().map(|needs| needs.window).max().unwrap_or(DAY);
         let span = (self.days.0 * DAY, (self.days.1 + 1) * DAY + window);
-        let mut stream = connection.copy_out_raw(&events(self.reads, span)).await?;
+        let mut stream = connection.copy_out_raw(&events(self.reads, self.requests, span)).await?;
         let mut copied = Copied::default();
         let mut batch = self.batch();
         while let Some(bytes) = stream.try_next().await? {
@@ -178,16 +181,24 @@ fn number(row: &mut Fields<'_>) -> Result<f64, sqlx::Error> {
 }
 
 /// What counts of the events that happened in that time.
-fn events(reads: &Reads, (from, to): (Micros, Micros)) -> String {
+fn events(reads: &Reads, requests: &[Needs], (from, to): (Micros, Micros)) -> String {
     let places = |column: &str, names: &[String]| {
         let cases =
             (0..).zip(names).map(|(place, name): (u16, &String)| format!(" WHEN {} THEN {place}", literal(name)));
         format!("CAST(CASE {column}{} END AS smallint)", cases.collect::<String>())
     };
     let among = |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
-    let json = |field: &crate::domain::Field| {
+    // A number is taken out of the JSON only where its event needs it.
+    let json = |field: &Field| {
+        let reading = |needs: &Needs| -> Vec<String> {
+            let readings = needs.readings.iter().filter(|reading| needs.fields[reading.field] == *field);
+            readings.map(|reading| needs.events[reading.event].clone()).collect()
+        };
+        let events: BTreeSet<String> = requests.iter().flat_map(reading).collect();
+        let events: Vec<String> = events.into_iter().collect();
         let column = format!("e.{}", sql::Postgres.quote(field.root.as_str()));
-        format!(", CAST({} AS text)", sql::Postgres.json_member(&column, &field.key))
+        let member = sql::Postgres.json_member(&column, &field.key);
+        format!(", CASE WHEN e.event_type IN ({}) THEN CAST({member} AS text) END", among(&events))
     };
     format!(
         "COPY (SELECT e.unit_id, {}, {}, e.\"timestamp\"{} FROM exp.events AS e WHERE e.\"timestamp\" >= {} AND \
