@@ -19,6 +19,7 @@ pub mod notify;
 pub mod plan;
 pub mod registry;
 pub mod report;
+pub mod route;
 pub mod schedule;
 pub mod simulate;
 pub mod stats;

@@ -5,6 +5,8 @@
 //!         (journal) (control) (warehouse) (pure)  (pure)  (pure) (control) (journal) (pure)  (journal)
 //! ```
 //!
+//! Where an experiment says so, a version that passed offline evaluation comes in before *collect* (`route`).
+//!
 //! Every experiment goes through the middle on its own, so a bad one does not spoil the night for the others.
 
 mod ahead;
@@ -20,6 +22,7 @@ mod mailing;
 mod record;
 mod replay;
 mod restate;
+mod route;
 mod site;
 mod tell;
 mod under_lease;
@@ -55,7 +58,10 @@ pub use judge::{own_faults, shared_faults};
 pub use mailing::{readers, stationery};
 pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};
-pub use site::{NIGHTS, SiteError, SiteWritten, write_site};
+use route::Route;
+pub use route::{ByHandOf, EnrolReport, QualifiedVersion, QualifyReport};
+pub use site::{Extent, NIGHTS, SiteError, SiteWritten, write_site};
+pub use under_lease::alone;
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};
 
@@ -190,7 +196,7 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// One experiment: observe → collect → judge (assess, decide, plan) → record.
+    /// One experiment: observe → enrol → collect → judge (assess, decide, plan) → record.
     async fn evaluate(
         &self,
         mut record: ExperimentRecord,
@@ -201,6 +207,7 @@ impl Night<'_> {
         night: &mut NightReport,
     ) -> Result<ExperimentReport, NightError> {
         self.observe(&mut record, mode, now).await?;
+        let route = self.walk_route(&mut record, mode, now, night).await?;
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
         let collected = self.collect(&record, days, ahead, mode).await?;
@@ -213,7 +220,7 @@ impl Night<'_> {
             settling_time: self.settling_time(),
             by_hand_only: false,
         };
-        self.conclude(&case, &record, mode, night).await
+        self.conclude(&case, &record, &route, mode, night).await
     }
 
     /// From what was collected to what is recorded.
@@ -221,6 +228,7 @@ impl Night<'_> {
         &self,
         case: &Case<'_>,
         record: &ExperimentRecord,
+        route: &Route,
         mode: Mode,
         night: &mut NightReport,
     ) -> Result<ExperimentReport, NightError> {
@@ -229,10 +237,12 @@ impl Night<'_> {
             return Ok(failed(record.experiment.name.clone(), record.faults.join("; ")));
         }
         let by_hand = by_hand(record);
-        let known = self.is_known(record, &judged, &by_hand).await?;
+        let known = route.lines.is_empty() && self.is_known(record, &judged, &by_hand).await?;
         let mut report = judged.report(record, if known { Standing::AlreadyDecided } else { Standing::Decided });
         report.faulty |= by_hand.needs_someone;
         report.by_hand = by_hand.lines;
+        report.route = route.lines.clone();
+        report.steps.splice(0..0, route.steps.iter().cloned());
         if known {
             return Ok(report);
         }
@@ -244,7 +254,7 @@ impl Night<'_> {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
             }
             self.begin(night, run).await?;
-            self.record(run, record, &judged, &report, case.now).await?;
+            self.record(run, record, &judged, (&report, &route.notes), case.now).await?;
         }
         Ok(report)
     }
@@ -288,7 +298,7 @@ impl Night<'_> {
         run: Uuid,
         record: &ExperimentRecord,
         judged: &Judged,
-        report: &ExperimentReport,
+        (report, told_notes): (&ExperimentReport, &[Uuid]),
         now: Timestamp,
     ) -> Result<(), NightError> {
         let experiment = &record.experiment;
@@ -326,6 +336,7 @@ impl Night<'_> {
             epochs: epochs_of(record, plan, moment.now),
             actions: actions_of(experiment, plan, id_of, moment.settled),
             report: json!(report),
+            told_notes: told_notes.to_vec(),
             rules: &judged.rules,
             last_rules: record.rules.as_ref().map(|stored| stored.number),
             amendment: judged.amendment.as_ref(),
@@ -398,5 +409,6 @@ fn failed(name: String, why: String) -> ExperimentReport {
         evidence_from: None,
         owners: Vec::new(),
         by_hand: Vec::new(),
+        route: Vec::new(),
     }
 }

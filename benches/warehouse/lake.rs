@@ -10,7 +10,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use polars::prelude::ChunkAgg;
 use rampkeeper::domain::{
-    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, Measure, Metric, MetricForm, Value,
+    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Measure, Metric,
+    MetricForm, Value,
 };
 use rampkeeper::warehouse::{Collected, LakeWarehouse, Warehouse};
 
@@ -100,7 +101,15 @@ fn request<'a>(
 ) -> CohortRequest<'a> {
     let at = |micros: i64| Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
     let spans = trial.epochs.iter().map(|(epoch, from, to)| EpochSpan { epoch: *epoch, from: at(*from), to: at(*to) });
-    CohortRequest { experiment, metrics: metrics.iter().collect(), window_days: 1, from, to, spans: spans.collect() }
+    CohortRequest {
+        experiment,
+        metrics: metrics.iter().collect(),
+        window_days: 1,
+        from,
+        to,
+        exposed_by: ExposedBy::Assignment,
+        spans: spans.collect(),
+    }
 }
 
 /// The eight metrics: six ratios to the plans, two of them above thresholds, a cost and the plans themselves.

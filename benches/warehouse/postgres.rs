@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
-use rampkeeper::warehouse::{PostgresSettings, PostgresWarehouse};
+use rampkeeper::warehouse::{PostgresSettings, PostgresWarehouse, Tables};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 
@@ -39,8 +39,12 @@ const INDEXES: &str = "
 
 /// Collects from PostgreSQL as the job does it.
 pub fn run(url: &str, root: &Path, night: bool, one_by_one: bool, out: Option<&Path>) -> anyhow::Result<()> {
-    let settings =
-        PostgresSettings { url: url.to_owned(), statement_timeout: Duration::from_secs(600), max_connections: 2 };
+    let settings = PostgresSettings {
+        url: url.to_owned(),
+        statement_timeout: Duration::from_secs(600),
+        max_connections: 2,
+        tables: Tables::of_schema("exp"),
+    };
     let runtime = crate::runtime()?;
     let warehouse = runtime.block_on(PostgresWarehouse::connect(settings))?;
     crate::lake::collect(&runtime, &warehouse, &facts(root)?, night, one_by_one, out)

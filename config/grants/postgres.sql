@@ -47,15 +47,35 @@ REVOKE ALL ON SCHEMA exp, rampkeeper FROM rampkeeper_control, rampkeeper_warehou
 
 -- The experiments: what a night reads, and the few columns that a decision changes.
 GRANT USAGE ON SCHEMA exp TO rampkeeper_control;
-GRANT SELECT (id, name, status, unit_type, start_at, end_at, created_at), UPDATE (status, end_at)
+GRANT SELECT (id, name, description, status, unit_type, start_at, end_at, created_at),
+    UPDATE (description, status, unit_type, start_at, end_at),
+    INSERT (id, name, description, status, unit_type, start_at, end_at, created_at, updated_at)
     ON exp.experiments TO rampkeeper_control;
-GRANT SELECT (id, experiment_id, name, allocation, config, created_at), UPDATE (allocation, name)
+GRANT SELECT (id, experiment_id, name, description, allocation, config, created_at),
+    UPDATE (allocation, name, description, config),
+    INSERT (id, experiment_id, name, description, allocation, config, created_at)
     ON exp.variants TO rampkeeper_control;
 GRANT SELECT (experiment_id, unit_id, variant_id, assigned_at), UPDATE (variant_id, assigned_at)
     ON exp.assignments TO rampkeeper_control;
-GRANT SELECT (id, mlflow_model_name, mlflow_model_version, status), UPDATE (status)
+
+-- The way into an experiment: `policy sync`, `prompts sync`, `qualify`.
+GRANT SELECT (id, name, description), UPDATE (description), INSERT (id, name, description)
+    ON exp.policies TO rampkeeper_control;
+GRANT SELECT (id, policy_id, version, mlflow_model_name, mlflow_model_version, config_defaults, status),
+    UPDATE (mlflow_model_name, mlflow_model_version, config_defaults, status),
+    INSERT (id, policy_id, version, mlflow_model_name, mlflow_model_version, config_defaults, status)
     ON exp.policy_versions TO rampkeeper_control;
-GRANT SELECT (id, status), UPDATE (status) ON exp.prompt_versions TO rampkeeper_control;
+GRANT SELECT (id, name, description), UPDATE (description), INSERT (id, name, description)
+    ON exp.prompts TO rampkeeper_control;
+GRANT SELECT (id, prompt_id, version, file_path, model_provider, model_name, config_defaults, status),
+    UPDATE (file_path, model_provider, model_name, config_defaults, status),
+    INSERT (id, prompt_id, version, file_path, model_provider, model_name, config_defaults, status)
+    ON exp.prompt_versions TO rampkeeper_control;
+GRANT SELECT (id, policy_version_id, dataset_version, status, plan_alignment_score, constraint_respect_score,
+              edit_distance_score, diversity_score, leftovers_score, baseline_version_id, is_better_than_baseline,
+              error_message, created_at),
+    UPDATE (is_better_than_baseline)
+    ON exp.offline_replay_results TO rampkeeper_control;
 
 -- Events of its own are added. To see that one is there already, it reads their keys.
 GRANT SELECT (id),
@@ -71,6 +91,8 @@ GRANT SELECT, INSERT ON rampkeeper.cohorts TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.rules TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.amendments TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.acts TO rampkeeper_control;
+GRANT SELECT, INSERT ON rampkeeper.qualifications TO rampkeeper_control;
+GRANT SELECT, INSERT ON rampkeeper.enrolments TO rampkeeper_control;
 
 -- Where things stand.
 GRANT SELECT, INSERT, UPDATE (finished_at, summary) ON rampkeeper.runs TO rampkeeper_control;
@@ -79,6 +101,7 @@ GRANT SELECT, INSERT, UPDATE (through) ON rampkeeper.cohort_progress TO rampkeep
 GRANT SELECT, INSERT, UPDATE (status, stage, entered_on, version, updated_at) ON rampkeeper.rollouts TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (status, attempts, last_error, updated_at) ON rampkeeper.actions TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (told) ON rampkeeper.night_reports TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (told_in) ON rampkeeper.route_notes TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (found, told_at, closed_at, closed_because) ON rampkeeper.incidents TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (value, action_key, written_at) ON rampkeeper.registry_writes TO rampkeeper_control;
 -- A day that was restated; a unit that was assigned anew and is moved again.

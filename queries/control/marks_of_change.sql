@@ -12,7 +12,7 @@ FROM rampkeeper.rollouts
 UNION ALL
 SELECT CAST(v.experiment_id AS TEXT), 'variant ' || CAST(v.id AS TEXT) || ' ' || CAST(v.allocation AS TEXT) || ' ' || v.name
 FROM exp.variants v
-WHERE v.experiment_id IN (SELECT d.experiment_id FROM rampkeeper.decisions d)
+WHERE EXISTS (SELECT 1 FROM rampkeeper.decisions d WHERE d.experiment_id = v.experiment_id)
 UNION ALL
 SELECT CAST(d.experiment_id AS TEXT), 'incident ' || CAST(i.id AS TEXT) || ' ' || i.found || coalesce(' over ' || CAST(i.closed_at AS TEXT), '')
 FROM rampkeeper.incidents i

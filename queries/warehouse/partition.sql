@@ -1,4 +1,4 @@
--- What lies in one day of events.
-SELECT count(*) AS events, max("timestamp") AS latest_event_at
-FROM exp.events
-WHERE "timestamp" >= $1 AND "timestamp" < $2
+-- What lies in one day of events: how many, the latest, and how many cannot be dated.
+SELECT count(CASE WHEN {exactly} THEN 1 END), {latest}, {misread}
+FROM {events} AS e
+WHERE {filter}

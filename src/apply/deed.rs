@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::error::ActionError;
 use crate::control::{NewAction, PendingAction, UNDO_MOVES};
-use crate::domain::{Experiment, ExperimentId, VariantId};
+use crate::domain::{Experiment, ExperimentId, ModelVersion, VariantId};
 use crate::plan::{Plan, Step};
 use crate::report::{ChatDraft, MailDraft};
 
 pub(super) const MAIL: &str = "mail";
+/// The word in the journal for a version that is marked as a candidate.
+const MARK_CANDIDATE: &str = "mark_candidate";
 pub(super) const CHAT: &str = "chat";
 
 /// A step with what it needs to know of its experiment.
@@ -33,6 +35,14 @@ pub(super) enum Deed {
     Step(StepPayload),
     /// A decision's moves are taken back, as somebody has asked for.
     Undo(UndoPayload),
+    /// A version passed offline evaluation.
+    Candidate(CandidatePayload),
+}
+
+/// Which version is marked as a candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CandidatePayload {
+    pub(super) version: ModelVersion,
 }
 
 /// Which decision's moves go back.
@@ -90,6 +100,34 @@ const SWEPT_TWICE: &str = "move_assignments";
 /// How the key of that repetition ends.
 pub(super) const AGAIN: &str = "/again";
 
+/// The journal entries of what an enrolment changes in the registry.
+pub fn actions_of_enrolment(experiment: &Experiment, enrolment: Uuid, steps: &[Step]) -> Vec<NewAction> {
+    let entries = steps.iter().enumerate().map(|(index, step)| NewAction {
+        idempotency_key: format!("enrol/{enrolment}/{index}/{}", step.kind()),
+        decision: None,
+        kind: step.kind().to_owned(),
+        payload: json!(StepPayload {
+            experiment: experiment.id,
+            name: experiment.name.clone(),
+            unit_type: experiment.unit_type.clone(),
+            step: step.clone(),
+        }),
+        not_before: None,
+    });
+    entries.collect()
+}
+
+/// The journal entry of a version that passed offline evaluation.
+pub fn action_of_candidate(qualification: Uuid, version: &ModelVersion) -> NewAction {
+    NewAction {
+        idempotency_key: format!("qualify/{qualification}/{MARK_CANDIDATE}"),
+        decision: None,
+        kind: MARK_CANDIDATE.to_owned(),
+        payload: json!(CandidatePayload { version: version.clone() }),
+        not_before: None,
+    }
+}
+
 /// The key of a mail in the journal.
 pub fn key_of_mail(message_id: &str) -> String {
     format!("mail/{message_id}")
@@ -124,6 +162,7 @@ impl Deed {
             MAIL => serde_json::from_value(payload).map(Deed::Mail),
             CHAT => serde_json::from_value(payload).map(Deed::Chat),
             UNDO_MOVES => serde_json::from_value(payload).map(Deed::Undo),
+            MARK_CANDIDATE => serde_json::from_value(payload).map(Deed::Candidate),
             _ => serde_json::from_value(payload).map(Deed::Step),
         };
         read.map_err(|error| ActionError::Unknown { kind: action.kind.clone(), error: error.to_string() })
@@ -134,6 +173,7 @@ impl Deed {
             Deed::Mail(_) => Adapter::Mail,
             Deed::Chat(_) => Adapter::Chat,
             Deed::Undo(_) => Adapter::Control,
+            Deed::Candidate(_) => Adapter::Registry,
             Deed::Step(payload) => match payload.step {
                 Step::SetTag { .. }
                 | Step::ArchiveOtherProduction { .. }
@@ -154,7 +194,7 @@ impl Deed {
     pub(super) fn place(&self) -> Option<&str> {
         match self {
             Deed::Chat(draft) => Some(&draft.place),
-            Deed::Mail(_) | Deed::Step(_) | Deed::Undo(_) => None,
+            Deed::Mail(_) | Deed::Step(_) | Deed::Undo(_) | Deed::Candidate(_) => None,
         }
     }
 
@@ -164,6 +204,7 @@ impl Deed {
             Deed::Mail(draft) => format!("send the mail {:?}", draft.subject),
             Deed::Chat(draft) => format!("post {:?} to the chat of {}", draft.about, draft.place),
             Deed::Step(payload) => payload.step.to_string(),
+            Deed::Candidate(payload) => format!("tag {} stage=candidate", payload.version),
             Deed::Undo(payload) => format!("take the units that decision {} moved back", payload.decision),
         }
     }

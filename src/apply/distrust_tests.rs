@@ -256,6 +256,7 @@ async fn allocations_are_read_again() {
             evidence_from: None,
             owners: vec![],
             by_hand: vec![],
+            route: vec![],
         }],
         resumed: vec![],
         moved: vec![],

@@ -17,6 +17,7 @@
 //! Nothing that is written is believed: it is compared with what was expected before, and read again afterwards. What
 //! differs is an incident (`incidents`).
 
+mod candidate;
 mod deed;
 mod error;
 mod guarded;
@@ -39,7 +40,10 @@ use crate::notify::{Attachment, CallError, Chat, InlineImage, Mail, Mailer, Post
 use crate::registry::Registry;
 use crate::report::{ChatDraft, MailDraft};
 
-pub use deed::{action_of_chat, action_of_mail, actions_of, experiment_of, key_of_mail, sentence_of};
+pub use deed::{
+    action_of_candidate, action_of_chat, action_of_mail, actions_of, actions_of_enrolment, experiment_of, key_of_mail,
+    sentence_of,
+};
 pub use error::chain;
 
 use deed::{Adapter, CHAT, Deed, MAIL, StepPayload};
@@ -334,6 +338,7 @@ impl<'a> Applier<'a> {
                 Ok(End::Done)
             }
             Deed::Step(payload) => StepRun { applier: self, key, decision }.carry_out(payload).await,
+            Deed::Candidate(payload) => StepRun { applier: self, key, decision }.mark_candidate(&payload.version).await,
             Deed::Undo(payload) => {
                 for decision in self.control.find_decisions(&payload.decision.to_string()).await? {
                     let sweeps = self.control.sweeps_of(&decision).await?;

@@ -62,6 +62,28 @@ pub(super) fn with_encryption(
     Ok(url.to_string().into())
 }
 
+/// The same for MySQL, whose driver has other words for it.
+pub(super) fn with_mysql_encryption(address: SecretString, ca_file: Option<&Path>) -> anyhow::Result<SecretString> {
+    // One that cannot be read is told by whoever connects.
+    let Ok(mut url) = Url::parse(address.expose_secret()) else { return Ok(address) };
+    let told = url.query_pairs().any(|(key, _)| MODES.contains(&key.as_ref()));
+    let mut more = Vec::new();
+    if !told {
+        more.push(match ca_file.is_some() || !is_of_this_machine(&url) {
+            true => ("ssl-mode", "VERIFY_IDENTITY".to_owned()),
+            // Without a word the driver would encrypt where it can, and check nothing.
+            false => ("ssl-mode", "PREFERRED".to_owned()),
+        });
+    }
+    if let Some(path) = ca_file {
+        more.push(("ssl-ca", readable(path)?));
+    }
+    if !more.is_empty() {
+        url.query_pairs_mut().extend_pairs(more);
+    }
+    Ok(url.to_string().into())
+}
+
 /// The driver would log what it does not know, value and all, and a value may be a secret (`sslpassword`).
 fn leave_out_unknown(url: &mut Url) {
     let is_known = |key: &str| KNOWN.contains(&key) || key.starts_with("options[");

@@ -1,5 +1,7 @@
 //! From settings to connected adapters: secrets are read here, and addresses made whole.
 
+mod warehouses;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,17 +11,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{address, mlflow};
-use crate::config::{
-    ChatEntry, Config, EncryptionWord, HeartbeatEntry, LakeEntry, MlflowEntry, PostgresEntry, SecretRef, SmtpEntry,
-};
+use crate::config::{ChatEntry, Config, EncryptionWord, HeartbeatEntry, MlflowEntry, SecretRef, SmtpEntry};
 use crate::control::{ControlStore, Dialect};
 use crate::notify::{
     CallError, FileMailer, Heartbeat, Mailer, SmtpMailer, SmtpSettings, Tls, WebSettings, Webhook, Webhooks,
 };
 use crate::registry::{LocalRegistry, MlflowRegistry, Registry, TablePrefix};
-use crate::warehouse::{
-    Examine, LakeWarehouse, NoWarehouse, PostgresSettings, PostgresWarehouse, Warehouse, WarehouseError,
-};
+use crate::warehouse::{Examine, NoWarehouse, Warehouse};
+
+pub(super) use warehouses::{protected, statement_timeout};
 
 /// Everything that a night talks to.
 pub(super) struct Connections {
@@ -132,10 +132,16 @@ fn address(
     match (url, url_from) {
         (None, Some(from)) => {
             let url = read(from, "url_from")?;
-            let known = ["postgres://", "postgresql://", "sqlite:"];
+            let known: &[&str] = match what {
+                "warehouse.mysql" => &["mysql://", "mariadb://"],
+                _ => &["postgres://", "postgresql://", "sqlite:"],
+            };
             if !known.iter().any(|scheme| url.expose_secret().starts_with(scheme)) {
                 // Not repeated: of such a text it is not known which part is the secret.
-                return Err(anyhow!("{what}.url_from holds no postgres://… or sqlite:… address"));
+                return Err(anyhow!(
+                    "{what}.url_from holds no {}… address",
+                    known.join("… or ").replace("postgresql://… or ", "")
+                ));
             }
             Ok(Some(url))
         }
@@ -154,51 +160,12 @@ fn address(
 }
 
 async fn warehouse(config: &Config) -> anyhow::Result<Box<dyn Warehouse>> {
-    match (&config.settings.warehouse.postgres, &config.settings.warehouse.lake) {
-        (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres, Patience::OF_A_NIGHT).await?)),
-        (None, Some(lake)) => Ok(Box::new(open(config, lake)?)),
-        (None, None) => Err(anyhow!("warehouse: give `postgres` or `lake`")),
-    }
-}
-
-fn open(config: &Config, entry: &LakeEntry) -> Result<LakeWarehouse, WarehouseError> {
-    let word = entry.partition.as_deref().unwrap_or("date");
-    LakeWarehouse::open_by(config.base.join(&entry.path), word)
+    Ok(warehouses::open(config, Patience::OF_A_NIGHT).await?)
 }
 
 /// The same for a closer look, by somebody who waits.
 pub(super) async fn warehouse_to_examine(config: &Config) -> anyhow::Result<Box<dyn Examine>> {
-    match (&config.settings.warehouse.postgres, &config.settings.warehouse.lake) {
-        (Some(postgres), _) => Ok(Box::new(postgres_warehouse(config, postgres, Patience::SHORT).await?)),
-        (None, Some(lake)) => Ok(Box::new(open(config, lake)?)),
-        (None, None) => Err(anyhow!("warehouse: give `postgres` or `lake`")),
-    }
-}
-
-/// The warehouse's address, made whole; without one of its own it is the control store's.
-pub(super) fn warehouse_address(config: &Config, entry: &PostgresEntry) -> anyhow::Result<SecretString> {
-    match address(config, "warehouse.postgres", &entry.url, &entry.url_from, &entry.password)? {
-        Some(url) => encrypted(config, "warehouse.postgres", url, &entry.ca_file),
-        None => control_address(config),
-    }
-}
-
-/// The longest that one query of a night may take.
-pub(super) fn statement_timeout(entry: &PostgresEntry) -> Duration {
-    Duration::from_secs(entry.statement_timeout_seconds.unwrap_or(600))
-}
-
-async fn postgres_warehouse(
-    config: &Config,
-    entry: &PostgresEntry,
-    patience: Patience,
-) -> anyhow::Result<PostgresWarehouse> {
-    let settings = PostgresSettings {
-        url: warehouse_address(config, entry)?.expose_secret().to_owned(),
-        statement_timeout: statement_timeout(entry).min(patience.longest),
-        max_connections: 2,
-    };
-    Ok(PostgresWarehouse::connect(settings).await?)
+    warehouses::open(config, Patience::SHORT).await
 }
 
 /// The model registry.

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::named::{self, Named, all, is_called, unknown};
@@ -15,7 +16,7 @@ use super::{Exit, Global, OutputFormat, connect, shown};
 use crate::config;
 use crate::control::{ControlStore, StoredDecision, Wanted};
 use crate::decide::{Outcome, Reason};
-use crate::domain::{ActKind, Epoch, ExperimentStatus, Share, VariantId};
+use crate::domain::{ActKind, Epoch, ExperimentStatus, Judgement, Share, VariantId};
 use crate::evidence::Reading;
 
 /// The arguments of `history`.
@@ -64,6 +65,15 @@ enum Event {
     Amendment { as_of: Date, changes: Vec<String>, restarts: bool, evidence_from: Option<Date> },
     /// The shares changed.
     Epoch { number: i64, outside: bool, moved_units: bool, redrawn: bool, shares: BTreeMap<String, Share> },
+    /// A version came in, with its share, the offline gate's verdict, and the rules that were set aside.
+    Enrolled {
+        by: String,
+        candidate: String,
+        version: String,
+        share: Share,
+        gate: Option<String>,
+        set_aside: Vec<String>,
+    },
     /// A night was decided.
     Night(Box<Night>),
 }
@@ -90,7 +100,7 @@ impl Event {
     /// What comes first of what bears the same time: what people said, then what a night noticed, decided and set.
     fn rank(&self) -> u8 {
         match self {
-            Event::Act { .. } => 0,
+            Event::Act { .. } | Event::Enrolled { .. } => 0,
             Event::Amendment { .. } => 1,
             Event::Epoch { outside, number, .. } if *outside || *number == 0 => 2,
             Event::Night(_) => 3,
@@ -156,6 +166,24 @@ async fn gather(control: &ControlStore, named: Named, arguments: &HistoryArgumen
         let candidate = act.candidate.as_ref().map(name_of);
         entries
             .push(Entry { at: act.at, event: Event::Act { by: act.by, reason: act.reason, candidate, act: act.kind } });
+    }
+    for enrolment in control.enrolments_of(named.id).await? {
+        if wanted.is_some_and(|wanted| wanted != enrolment.variant) {
+            continue;
+        }
+        let text = |key: &str| enrolment.detail.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let judgement =
+            enrolment.detail.get("judgement").and_then(|j| serde_json::from_value::<Judgement>(j.clone()).ok());
+        let set_aside = enrolment.detail.get("set_aside").and_then(|rules| serde_json::from_value(rules.clone()).ok());
+        let event = Event::Enrolled {
+            candidate: text("name"),
+            version: text("version"),
+            by: enrolment.by,
+            share: enrolment.share,
+            gate: judgement.map(|judgement| judgement.to_string()),
+            set_aside: set_aside.unwrap_or_default(),
+        };
+        entries.push(Entry { at: enrolment.at, event });
     }
     entries.retain(|entry| since.is_none_or(|since| entry.at >= since));
     entries.sort_by_key(|entry| (entry.at, entry.event.rank()));

@@ -6,6 +6,8 @@ mod analyze;
 mod check;
 mod connect;
 mod demo;
+mod enroll;
+mod experiments;
 mod explain;
 mod history;
 mod metabase;
@@ -14,7 +16,10 @@ mod mlflow;
 mod named;
 mod night;
 mod output;
+mod policy;
+mod prompts;
 mod pulse;
+mod qualify;
 mod remake;
 mod replay;
 mod report;
@@ -24,6 +29,7 @@ mod shown;
 mod simulate;
 mod status;
 mod stop;
+mod sync;
 mod undo;
 mod verify;
 
@@ -135,6 +141,19 @@ enum Command {
     ///
     /// Example: rampkeeper rollback checkout_ranker_exp/ranker_v7 --by ana --reason complaints
     Rollback(acts::RollbackArguments),
+    /// Policies, and the model versions behind theirs.
+    #[command(subcommand, alias = "policies")]
+    Policy(policy::PolicyCommand),
+    /// Experiments, and the variants that they begin with.
+    #[command(subcommand, alias = "experiment")]
+    Experiments(experiments::ExperimentsCommand),
+    /// Prompts, and the files behind their versions.
+    #[command(subcommand, alias = "prompt")]
+    Prompts(prompts::PromptsCommand),
+    /// Hold a version's offline results against its baseline's, and mark it as a candidate if it passes.
+    Qualify(qualify::QualifyArguments),
+    /// Let a qualified version into its experiment, at 10 % at most; the others shrink in proportion.
+    Enroll(enroll::EnrollArguments),
     /// Run the night on the schedule of the configuration until stopped.
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
@@ -251,6 +270,11 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Hold(arguments) => acts::hold(&global, &arguments).await,
         Command::Resume(arguments) => acts::resume(&global, &arguments).await,
         Command::Rollback(arguments) => acts::rollback(&global, &arguments).await,
+        Command::Policy(command) => policy::policy(&global, &command).await,
+        Command::Experiments(command) => experiments::experiments(&global, &command).await,
+        Command::Prompts(command) => prompts::prompts(&global, &command).await,
+        Command::Qualify(arguments) => qualify::qualify(&global, &arguments).await,
+        Command::Enroll(arguments) => enroll::enroll(&global, &arguments).await,
         Command::Serve => serve::serve(&global).await,
         Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),

@@ -36,6 +36,12 @@ enum SchemaName {
     Metrics,
     /// promotion.yml: how candidates are judged.
     Promotion,
+    /// policies.yml: policies and the model versions behind theirs.
+    Policies,
+    /// experiments.yml: experiments and what they begin with.
+    Experiments,
+    /// prompts.yml: prompts and the files behind their versions.
+    Prompts,
     /// The file of `simulate --world`.
     Simulation,
 }
@@ -46,6 +52,9 @@ impl SchemaName {
             SchemaName::Config => "config",
             SchemaName::Metrics => "metrics",
             SchemaName::Promotion => "promotion",
+            SchemaName::Policies => "policies",
+            SchemaName::Experiments => "experiments",
+            SchemaName::Prompts => "prompts",
             SchemaName::Simulation => "simulation",
         }
     }
@@ -55,6 +64,9 @@ impl SchemaName {
             SchemaName::Config => ConfigFile::Settings.schema(),
             SchemaName::Metrics => ConfigFile::Metrics.schema(),
             SchemaName::Promotion => ConfigFile::Promotion.schema(),
+            SchemaName::Policies => ConfigFile::Policies.schema(),
+            SchemaName::Experiments => ConfigFile::Experiments.schema(),
+            SchemaName::Prompts => ConfigFile::Prompts.schema(),
             SchemaName::Simulation => World::schema(),
         }
     }

@@ -74,6 +74,11 @@ impl Document {
         format!("{}:{}", self.path.display(), self.nearest(&pointer).line)
     }
 
+    /// Line and column of the value at a JSON pointer, from 1.
+    pub fn spot(&self, pointer: &str) -> Option<(usize, usize)> {
+        self.places.get(pointer).map(|place| (place.line, place.column))
+    }
+
     fn nearest(&self, pointer: &str) -> Place {
         let mut at = pointer;
         loop {

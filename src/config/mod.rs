@@ -3,6 +3,7 @@
 //! Every fault of every file is reported at once, each with its file, line and key. Secrets are references; they are
 //! read when the connection that needs them is made.
 
+mod catalogue;
 mod document;
 mod fault;
 mod metrics;
@@ -20,17 +21,21 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+pub use catalogue::{
+    Appended, Checked, ExperimentEntry, ExperimentsFile, Filed, PoliciesFile, PolicyCatalogueEntry, PolicyVersionEntry,
+    PromptEntry, PromptVersionEntry, PromptsFile, VariantEntry, append_version,
+};
 pub use fault::{ConfigError, Fault};
-pub use promotion::Policies;
+pub use promotion::{Enrolment, MOST_AT_FIRST, Policies};
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
-    ActionWord, AttachWord, DigestEntry, EncryptionWord, LakeEntry, MailEntry, MlflowEntry, PostgresEntry, QuietWord,
-    ScheduleEntry, SettingsFile, SmtpEntry, TellWord,
+    ActionWord, AttachWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord, MailEntry, MlflowEntry,
+    MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry, TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
-use crate::domain::Metric;
+use crate::domain::{ExposedBy, Metric};
 use document::Document;
 
 /// The whole configuration, checked.
@@ -56,6 +61,15 @@ impl Config {
         self.settings.evidence.max_multiple_exposure.unwrap_or(0.001)
     }
 
+    /// What makes the units of that experiment exposed.
+    pub fn exposed_by(&self, experiment: &str) -> ExposedBy {
+        let warehouse = &self.settings.warehouse;
+        match warehouse.exposure_of.get(experiment).copied().unwrap_or(warehouse.exposure) {
+            ExposureWord::Assignments => ExposedBy::Assignment,
+            ExposureWord::Events => ExposedBy::Event,
+        }
+    }
+
     /// Where a key of the metrics file stands, as `FILE:LINE`. `keys` lead there from the file's top; of those that do not
     /// stand in the file, the nearest that does is meant.
     pub fn place_in_metrics(&self, keys: &[&str]) -> String {
@@ -65,6 +79,11 @@ impl Config {
     /// The same for the promotion file.
     pub fn place_in_promotion(&self, keys: &[&str]) -> String {
         self.promotion_file.place(keys)
+    }
+
+    /// Where one of the files lies that say what there is: the path that the main file gives, or `otherwise` beside it.
+    pub fn path_of(&self, given: Option<&PathBuf>, otherwise: &str) -> PathBuf {
+        self.base.join(given.map_or(Path::new(otherwise), PathBuf::as_path))
     }
 }
 

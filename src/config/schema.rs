@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::catalogue::{ExperimentsFile, PoliciesFile, PromptsFile};
 use super::metrics::MetricsFile;
 use super::promotion::PromotionFile;
 use super::settings::SettingsFile;
@@ -15,6 +16,12 @@ pub enum ConfigFile {
     Metrics,
     /// `promotion.yml`.
     Promotion,
+    /// `policies.yml`.
+    Policies,
+    /// `experiments.yml`.
+    Experiments,
+    /// `prompts.yml`.
+    Prompts,
 }
 
 impl ConfigFile {
@@ -29,6 +36,15 @@ impl ConfigFile {
             ConfigFile::Metrics => (schemars::schema_for!(MetricsFile), "metrics.yml", "What is measured."),
             ConfigFile::Promotion => {
                 (schemars::schema_for!(PromotionFile), "promotion.yml", "How candidates are judged.")
+            }
+            ConfigFile::Policies => {
+                (schemars::schema_for!(PoliciesFile), "policies.yml", "Policies, and the model versions behind theirs.")
+            }
+            ConfigFile::Experiments => {
+                (schemars::schema_for!(ExperimentsFile), "experiments.yml", "Experiments, and what they begin with.")
+            }
+            ConfigFile::Prompts => {
+                (schemars::schema_for!(PromptsFile), "prompts.yml", "Prompts, and the files behind their versions.")
             }
         };
         let mut schema = schema.to_value();

@@ -1,5 +1,6 @@
 //! `rampkeeper.yml`: where everything lies, and when the night runs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
@@ -10,6 +11,7 @@ use super::document::Document;
 use super::fault::Fault;
 use super::secret::SecretRef;
 use super::telling::{self, ChatEntry, HeartbeatEntry};
+use crate::domain::TableName;
 
 /// The file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -39,6 +41,12 @@ pub struct SettingsFile {
     pub metrics: Option<PathBuf>,
     /// The promotion file; `promotion.yml` beside this one unless told.
     pub promotion: Option<PathBuf>,
+    /// The file of policies, for `policy sync`; `policies.yml` beside this one unless told.
+    pub policies: Option<PathBuf>,
+    /// The file of experiments, for `experiments sync`; `experiments.yml` beside this one unless told.
+    pub experiments: Option<PathBuf>,
+    /// The file of prompts, for `prompts sync`; `prompts.yml` beside this one unless told.
+    pub prompts: Option<PathBuf>,
 }
 
 /// The control store.
@@ -56,14 +64,103 @@ pub struct ControlEntry {
     pub ca_file: Option<PathBuf>,
 }
 
-/// The warehouse: exactly one of the two.
+/// The warehouse: exactly one of these.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WarehouseEntry {
     /// `exp.events` and `exp.assignments` in PostgreSQL.
     pub postgres: Option<PostgresEntry>,
+    /// Two tables of a SQLite file.
+    pub sqlite: Option<SqliteEntry>,
+    /// Two tables of a MySQL or MariaDB database.
+    pub mysql: Option<MysqlEntry>,
+    /// Two tables of a ClickHouse server or cluster.
+    pub clickhouse: Option<ClickhouseEntry>,
     /// A folder of Parquet files.
     pub lake: Option<LakeEntry>,
+    /// What makes a unit exposed: its first row in the table of assignments, unless told.
+    #[serde(default)]
+    pub exposure: ExposureWord,
+    /// The same for single experiments, by name.
+    #[serde(default)]
+    pub exposure_of: BTreeMap<String, ExposureWord>,
+}
+
+/// What makes a unit exposed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExposureWord {
+    /// Its first row in the table of assignments.
+    #[default]
+    Assignments,
+    /// Its first event that carries the experiment.
+    Events,
+}
+
+/// SQLite.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteEntry {
+    /// The file.
+    pub path: PathBuf,
+    /// The table of events; `exp_events` unless told.
+    #[schemars(with = "Option<String>")]
+    pub events: Option<TableName>,
+    /// The table of assignments; `exp_assignments` unless told.
+    #[schemars(with = "Option<String>")]
+    pub assignments: Option<TableName>,
+    /// Seconds that one query may take; 600 unless told.
+    #[schemars(range(min = 1))]
+    pub statement_timeout_seconds: Option<u64>,
+}
+
+/// MySQL or MariaDB.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MysqlEntry {
+    /// `mysql://user@host/database`, without a password.
+    pub url: Option<String>,
+    /// The same from an environment variable or a file, where it may hold a password.
+    pub url_from: Option<SecretRef>,
+    /// The password for `url`.
+    pub password: Option<SecretRef>,
+    /// A PEM file with a certificate authority to trust beside the public ones; the connection is then encrypted, and
+    /// the certificate and the host name in it are checked.
+    pub ca_file: Option<PathBuf>,
+    /// The table of events, `events` or `database.events`; `events` unless told.
+    #[schemars(with = "Option<String>")]
+    pub events: Option<TableName>,
+    /// The table of assignments; `assignments` unless told.
+    #[schemars(with = "Option<String>")]
+    pub assignments: Option<TableName>,
+    /// Seconds that one query may take; 600 unless told.
+    #[schemars(range(min = 1))]
+    pub statement_timeout_seconds: Option<u64>,
+}
+
+/// ClickHouse, by its HTTP interface.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClickhouseEntry {
+    /// Its address, such as `https://clickhouse:8443`.
+    pub url: String,
+    /// The user; `default` unless told.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<SecretRef>,
+    /// The database of tables that are named without one.
+    pub database: Option<String>,
+    /// A PEM file with a certificate authority to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The table of events, `events` or `database.events`; `events` unless told.
+    #[schemars(with = "Option<String>")]
+    pub events: Option<TableName>,
+    /// The table of assignments; `assignments` unless told.
+    #[schemars(with = "Option<String>")]
+    pub assignments: Option<TableName>,
+    /// Seconds that one query may take; 600 unless told.
+    #[schemars(range(min = 1))]
+    pub statement_timeout_seconds: Option<u64>,
 }
 
 /// PostgreSQL; without `url` it is the control store's.
@@ -79,6 +176,12 @@ pub struct PostgresEntry {
     /// A PEM file with a certificate authority to trust beside the public ones; the connection is then encrypted, and
     /// the certificate and the host name in it are checked.
     pub ca_file: Option<PathBuf>,
+    /// The table of events; `exp.events` unless told.
+    #[schemars(with = "Option<String>")]
+    pub events: Option<TableName>,
+    /// The table of assignments; `exp.assignments` unless told.
+    #[schemars(with = "Option<String>")]
+    pub assignments: Option<TableName>,
     /// Seconds that one query may take; 600 unless told.
     #[schemars(range(min = 1))]
     pub statement_timeout_seconds: Option<u64>,
@@ -296,23 +399,33 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     let mut fault = |at: &str, message: &str| faults.push(document.fault(at, message));
     one_url(&mut fault, "/control", &file.control.url, &file.control.url_from, &file.control.password, true);
     encryption(&mut fault, "/control", &file.control.url, &file.control.ca_file);
-    match (&file.warehouse.postgres, &file.warehouse.lake) {
-        (Some(postgres), None) => {
-            one_url(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.url_from, &postgres.password, false);
-            encryption(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.ca_file);
-            let own = postgres.url.is_some() || postgres.url_from.is_some();
-            if !own && postgres.ca_file.is_some() {
-                fault("/warehouse/postgres/ca_file", "without `url` this is the control store; give `control.ca_file`");
-            }
-            if !own && file.control.url.as_deref().is_some_and(|url| url.starts_with("sqlite:")) {
-                fault(
-                    "/warehouse/postgres",
-                    "without `url` this is the control store, and that is SQLite; give a `url`",
-                );
-            }
+    let warehouse = &file.warehouse;
+    let given = [
+        warehouse.postgres.is_some(),
+        warehouse.sqlite.is_some(),
+        warehouse.mysql.is_some(),
+        warehouse.clickhouse.is_some(),
+        warehouse.lake.is_some(),
+    ];
+    if given.into_iter().filter(|given| *given).count() != 1 {
+        fault("/warehouse", "give exactly one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`");
+    }
+    if let Some(mysql) = &warehouse.mysql {
+        mysql_url(&mut fault, mysql);
+    }
+    if let Some(clickhouse) = &warehouse.clickhouse {
+        clickhouse_url(&mut fault, clickhouse);
+    }
+    if let Some(postgres) = &warehouse.postgres {
+        one_url(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.url_from, &postgres.password, false);
+        encryption(&mut fault, "/warehouse/postgres", &postgres.url, &postgres.ca_file);
+        let own = postgres.url.is_some() || postgres.url_from.is_some();
+        if !own && postgres.ca_file.is_some() {
+            fault("/warehouse/postgres/ca_file", "without `url` this is the control store; give `control.ca_file`");
         }
-        (None, Some(_)) => {}
-        _ => fault("/warehouse", "give exactly one of `postgres` and `lake`"),
+        if !own && file.control.url.as_deref().is_some_and(|url| url.starts_with("sqlite:")) {
+            fault("/warehouse/postgres", "without `url` this is the control store, and that is SQLite; give a `url`");
+        }
     }
     match (&file.registry.mlflow, &file.registry.local) {
         (Some(mlflow), None) => {
@@ -416,6 +529,60 @@ fn one_url(
             }
         }
         _ => {}
+    }
+}
+
+fn mysql_url(fault: &mut impl FnMut(&str, &str), entry: &MysqlEntry) {
+    let at = "/warehouse/mysql";
+    match (&entry.url, &entry.url_from) {
+        (Some(_), Some(_)) => fault(at, "give `url` or `url_from`, not both"),
+        (None, None) => fault(at, "give `url`, or `url_from: { env: NAME }`"),
+        (None, Some(_)) if entry.password.is_some() => {
+            fault(at, "`password` goes with `url`; `url_from` may hold its own");
+        }
+        (Some(url), None) => {
+            let instead = "`password: { env: NAME }` or `url_from`";
+            match address(url, &["mysql", "mariadb"], "mysql://…", instead) {
+                Err(message) => fault(&format!("{at}/url"), &message),
+                Ok(url) if url.path().trim_matches('/').is_empty() => {
+                    fault(&format!("{at}/url"), "name the database, as in mysql://user@host/database");
+                }
+                Ok(url) => {
+                    let mode = url.query_pairs().find(|(key, _)| key == "ssl-mode" || key == "sslmode");
+                    let mode = mode.map(|(_, mode)| mode.to_ascii_lowercase());
+                    let unchecked = ["disabled", "preferred", "required"];
+                    if entry.ca_file.is_some() && mode.is_some_and(|mode| unchecked.contains(&mode.as_str())) {
+                        let message = "this `ssl-mode` checks no certificate, so `ca_file` would be of no use; leave `ssl-mode` out";
+                        fault(&format!("{at}/ca_file"), message);
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn clickhouse_url(fault: &mut impl FnMut(&str, &str), entry: &ClickhouseEntry) {
+    let at = "/warehouse/clickhouse";
+    let instead = "`username` and `password: { env: NAME }`";
+    match address(&entry.url, &["http", "https"], "http://… or https://…", instead) {
+        Err(message) => fault(&format!("{at}/url"), &message),
+        Ok(url) if !url.username().is_empty() => {
+            fault(&format!("{at}/url"), "a user does not go into the address; use `username` and `password`");
+        }
+        Ok(url) if url.query().is_some() => {
+            fault(
+                &format!("{at}/url"),
+                "no settings go into the address; give them to the user's profile at the server",
+            );
+        }
+        Ok(url) if url.scheme() == "http" && entry.ca_file.is_some() => {
+            fault(&format!("{at}/ca_file"), "http has no certificate to check; write https://… as the `url`");
+        }
+        Ok(_) => {}
+    }
+    if entry.password.is_some() && entry.username.is_none() {
+        fault(at, "`password` needs a `username`");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 use super::ControlStore;
 use super::error::{ControlError, while_doing};
@@ -27,6 +28,16 @@ impl ControlStore {
 
     /// Keeps what somebody told the job.
     pub async fn tell_act(&self, act: &Act) -> Result<(), ControlError> {
+        let mut transaction = self.begin().await?;
+        self.write_act(&mut transaction, act).await?;
+        transaction.commit().await.map_err(while_doing(format!("keep the {} by {}", act.kind.word(), act.by)))
+    }
+
+    pub(super) async fn write_act(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        act: &Act,
+    ) -> Result<(), ControlError> {
         sqlx::query(statement::INSERT_ACT.sql(self.dialect))
             .bind(act.id.to_string())
             .bind(act.experiment.map(|id| id.to_string()))
@@ -35,7 +46,7 @@ impl ControlStore {
             .bind(act.by.as_str())
             .bind(act.reason.as_str())
             .bind(text_of(act.at))
-            .execute(&self.pool)
+            .execute(&mut **transaction)
             .await
             .map_err(while_doing(format!("keep the {} by {}", act.kind.word(), act.by)))?;
         Ok(())

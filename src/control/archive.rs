@@ -56,8 +56,8 @@ pub struct JudgedExperiment {
     pub unit_type: String,
     /// When it began.
     pub started_at: Option<Timestamp>,
-    /// The place of its last decision in the chain.
-    pub last_position: i64,
+    /// How many decisions about it are on record. They are only ever added to, so as many are the same ones.
+    pub decisions: u64,
     /// In how many nights it was judged.
     pub nights: u64,
     /// The first of them.
@@ -169,7 +169,7 @@ impl ControlStore {
                 status: reader.parse_optional("status")?,
                 unit_type: reader.get("unit_type")?,
                 started_at: reader.parse_optional("started_at")?,
-                last_position: reader.get("last_position")?,
+                decisions: reader.count("decisions")?,
                 nights: reader.count("nights")?,
                 first_night: reader.parse("first_night")?,
                 last_night: reader.parse("last_night")?,

@@ -5,6 +5,7 @@
 
 mod acts;
 mod archive;
+mod catalogue;
 mod collected;
 mod error;
 mod incidents;
@@ -17,11 +18,13 @@ mod overview;
 mod packed;
 mod record;
 mod redraw;
+mod route;
 mod rows;
 mod rules;
 mod snapshot;
 mod statement;
 mod steps;
+mod sync;
 mod telling;
 mod undo;
 
@@ -33,6 +36,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyPool, Connection, Executor};
 
 pub use archive::{IncidentOnRecord, JournalledMail, JudgedExperiment, ReportOnRecord, RunOnRecord};
+pub use catalogue::{Catalogue, ExperimentRow, Family, Kind, VariantRow, VersionRow};
 pub use collected::{AllProgress, Progress};
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
@@ -43,10 +47,12 @@ pub use ledger::{StoredDecision, Wanted};
 pub use overview::{LeaseHolder, OpenAction, RunRecord, VariantShare};
 pub use record::{Link, NewAction, NewDecision, NightRecord, RecordedDecision};
 pub use redraw::Redrawing;
+pub use route::{Enrolment, KeptNote, NewEnrolment, NewQualification, Qualification, RouteNote, digest_of};
 pub use rules::{StoredAmendment, StoredRules};
 pub use snapshot::{ExperimentRecord, LastDecision, NewEpoch, observe_epochs};
 pub use statement::Dialect;
 pub use steps::Change;
+pub use sync::TableChange;
 pub use telling::SettledLate;
 pub use undo::{FoundDecision, SweepStanding, UNDO_MOVES};
 

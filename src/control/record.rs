@@ -39,6 +39,8 @@ pub struct NightRecord<'a> {
     pub actions: Vec<NewAction>,
     /// What readers are to be told of it.
     pub report: Value,
+    /// What the report tells of the route, by the keys of the notes.
+    pub told_notes: Vec<Uuid>,
     /// What it was judged by.
     pub rules: &'a Rules,
     /// How often the rules were changed before; none before the first night.
@@ -135,6 +137,7 @@ impl ControlStore {
             self.write_rollout(&mut transaction, state, name, record.now).await?;
         }
         self.write_actions(&mut transaction, record.run, &record.actions, record.now).await?;
+        self.tell_notes(&mut transaction, record.run, &record.told_notes).await?;
         sqlx::query(statement::INSERT_REPORT.sql(self.dialect))
             .bind(record.run.to_string())
             .bind(record.experiment.id.to_string())
@@ -148,7 +151,7 @@ impl ControlStore {
     }
 
     /// Locks the experiment's row and checks that status and allocations are still as they were read.
-    async fn hold_still(
+    pub(super) async fn hold_still(
         &self,
         transaction: &mut Transaction<'static, Any>,
         experiment: &Experiment,

@@ -157,6 +157,7 @@ async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<Recorde
         epochs: vec![],
         actions: vec![action],
         report: json!({}),
+        told_notes: vec![],
         rules: &rules,
         last_rules: record.rules.as_ref().map(|stored| stored.number),
         amendment: None,

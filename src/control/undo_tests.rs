@@ -137,6 +137,7 @@ impl Store {
             epochs: vec![],
             actions: vec![action(key.clone(), None), action(again(&key), Some(later(1)))],
             report: json!({}),
+            told_notes: vec![],
             rules: &rules,
             last_rules: None,
             amendment: None,

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use crate::config::{self, Config};
 use crate::control::ControlStore;
 use crate::decide::{Outcome, Reason};
-use crate::night::{NIGHTS, Night, SiteWritten, write_site};
+use crate::night::{Extent, NIGHTS, Night, SiteWritten, write_site};
 use crate::notify::FileMailer;
 use crate::registry::{LocalRegistry, TablePrefix};
 use crate::report::NightReport;
@@ -148,7 +148,8 @@ impl Demo {
 
     /// Writes the pages of all nights into the folder that the configuration names.
     pub async fn write_pages(&self, dir: &Path) -> anyhow::Result<SiteWritten> {
-        Ok(write_site(&self.control, &dir.join("reports"), NIGHTS, &|_, _| ()).await?)
+        let extent = Extent { nights: NIGHTS, pages: None };
+        Ok(write_site(&self.control, &dir.join("reports"), extent, &|_, _| ()).await?)
     }
 
     /// How everything ended.

@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::experiment::{Experiment, VariantId};
 use super::metric::Metric;
@@ -40,6 +41,17 @@ pub struct EpochSpan {
     pub to: Timestamp,
 }
 
+/// What makes a unit exposed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExposedBy {
+    /// Its first row in the table of assignments.
+    #[default]
+    Assignment,
+    /// Its first event that carries the experiment, where no table of assignments is kept.
+    Event,
+}
+
 /// What a warehouse is asked for: the moments of all metrics of one window, for the cohorts of a range of dates.
 #[derive(Clone, Debug)]
 pub struct CohortRequest<'a> {
@@ -53,6 +65,8 @@ pub struct CohortRequest<'a> {
     pub from: Date,
     /// The last cohort date, inclusive.
     pub to: Date,
+    /// What makes a unit exposed.
+    pub exposed_by: ExposedBy,
     /// Which exposures belong to which epoch; instants outside every span are left out of the evidence.
     pub spans: Vec<EpochSpan>,
 }

@@ -9,24 +9,37 @@ mod experiment;
 mod freeze;
 mod metric;
 mod numbers;
+mod offline;
 mod operator;
 mod policy;
 mod rollout;
+mod room;
+mod served;
 mod share;
+mod table;
 mod variant_config;
+mod version;
 
 pub use amendment::{Amendment, Rules};
-pub use cohort::{CohortRequest, Epoch, EpochSpan, after_redraw, exposure_spans, in_force_since};
+pub use cohort::{CohortRequest, Epoch, EpochSpan, ExposedBy, after_redraw, exposure_spans, in_force_since};
 pub use database::{Relation, Session, tls_advice};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
 pub use freeze::{Freeze, Frozen, Window};
 pub use metric::{Direction, Field, FieldRoot, Measure, Metric, MetricForm, Value};
 pub use numbers::{Alpha, Margin, OutOfRange};
+pub use offline::{
+    Criteria, Criterion, Finding, Judgement, OfflineResult, OfflineStatus, Score, ScoreName, Scores, Unjudged, Verdict,
+    judge_offline,
+};
 pub use operator::{Act, ActKind, ManualHold, Said, Wish};
 pub use policy::{
     AfterDeadline, Alphas, Approval, Bound, Confirmation, ExistingUnits, Guardrail, Mode, OnHarm, Policy, Require,
     Stage, Success, SuccessMetric, SuccessTest,
 };
 pub use rollout::{RolloutState, RolloutStatus};
+pub use room::make_room;
+pub use served::{Newcomer, config_of};
 pub use share::{Share, ShareError};
+pub use table::TableName;
 pub use variant_config::{ModelVersion, VariantConfig, VariantConfigError};
+pub use version::{VersionName, VersionStatus};

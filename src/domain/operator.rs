@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::experiment::{ExperimentId, VariantId};
 use super::rollout::RolloutState;
+use super::share::Share;
 
 /// One thing that somebody told the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,15 @@ pub enum ActKind {
     Resume,
     /// Back to control at once.
     Rollback,
+    /// Let a version in as a candidate.
+    Enroll {
+        /// The version, as NAME/VERSION.
+        version: String,
+        /// The share that it begins with.
+        share: Share,
+        /// Whether a rule was set aside for it.
+        forced: bool,
+    },
 }
 
 impl ActKind {
@@ -72,6 +82,7 @@ impl ActKind {
             ActKind::Hold { .. } => "hold",
             ActKind::Resume => "resume",
             ActKind::Rollback => "rollback",
+            ActKind::Enroll { .. } => "enroll",
         }
     }
 }
@@ -140,7 +151,7 @@ impl Wish {
                 ActKind::Reject { as_of, stage, .. } if here(state, *as_of, *stage) => {
                     (wish.approved, wish.rejected) = (None, Some(act.into()));
                 }
-                ActKind::Approve { .. } | ActKind::Reject { .. } => {}
+                ActKind::Approve { .. } | ActKind::Reject { .. } | ActKind::Enroll { .. } => {}
             }
         }
         wish.hold = wish.hold.filter(|hold| hold.until.is_none_or(|until| today <= until));

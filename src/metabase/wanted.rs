@@ -132,7 +132,7 @@ pub(super) fn whole_array(found: &Value, places: &[Value], ours: &BTreeSet<i64>)
         place["visualization_settings"] = before.map_or(json!({}), |before| before["visualization_settings"].clone());
         array.push(place);
     }
-    array.extend(foreign.into_iter().map(|dashcard| kept(dashcard)));
+    array.extend(foreign.into_iter().map(kept));
     array
 }
 

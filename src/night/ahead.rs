@@ -11,7 +11,7 @@ use super::Night;
 use super::days::Days;
 use super::error::NightError;
 use crate::control::{AllProgress, ExperimentRecord, observe_epochs};
-use crate::domain::{CohortRequest, EpochSpan, ExperimentId, ExperimentStatus, exposure_spans};
+use crate::domain::{CohortRequest, EpochSpan, ExperimentId, ExperimentStatus, ExposedBy, exposure_spans};
 use crate::evidence::MetricSet;
 use crate::warehouse::{Collected, WarehouseError};
 
@@ -39,6 +39,7 @@ struct Wish {
     set: MetricSet,
     from: Date,
     to: Date,
+    exposed_by: ExposedBy,
     spans: Vec<EpochSpan>,
 }
 
@@ -52,6 +53,7 @@ impl Ahead {
         let found = self.answers.iter().find(|Answer { wish, collected }| {
             wish.experiment == request.experiment.id
                 && wish.set.digest == set.digest
+                && wish.exposed_by == request.exposed_by
                 && wish.from <= request.from
                 && request.to <= wish.to
                 && clipped(&wish.spans, request) == clipped(&request.spans, request)
@@ -134,7 +136,8 @@ impl Night<'_> {
             else {
                 continue;
             };
-            let mut wish = Wish { place, experiment: experiment.id, set, from, to, spans: Vec::new() };
+            let exposed_by = self.config.exposed_by(&experiment.name);
+            let mut wish = Wish { place, experiment: experiment.id, set, from, to, exposed_by, spans: Vec::new() };
             wish.spans = exposure_spans(&epochs, self.settling_time(), wish.request(record).exposed_to());
             wishes.push(wish);
         }
@@ -150,6 +153,7 @@ impl Wish {
             window_days: self.set.window_days,
             from: self.from,
             to: self.to,
+            exposed_by: self.exposed_by,
             spans: self.spans.clone(),
         }
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::collect::Collected;
 use super::error::NightError;
 use super::judge::Case;
+use super::route::Route;
 use super::under_lease::under_lease;
 use super::{Mode, Night};
 use crate::apply::Applier;
@@ -57,7 +58,7 @@ impl Night<'_> {
                 settling_time: self.settling_time(),
                 by_hand_only: true,
             };
-            let concluded = self.conclude(&case, &record, mode, report).await?;
+            let concluded = self.conclude(&case, &record, &Route::default(), mode, report).await?;
             report.experiments.push(concluded);
         }
         Ok(())

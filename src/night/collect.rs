@@ -115,6 +115,7 @@ impl Night<'_> {
             window_days: set.window_days,
             from,
             to: through,
+            exposed_by: self.config.exposed_by(&record.experiment.name),
             spans: Vec::new(),
         };
         request.spans = exposure_spans(&record.epochs, self.settling_time(), request.exposed_to());

@@ -82,6 +82,12 @@ pub enum NightError {
         /// Some that begin like that.
         found: Vec<Uuid>,
     },
+    /// Something that was asked for by hand is not done, for these reasons.
+    #[error("refused; nothing was changed{}", why.iter().map(|why| format!("\n  {why}")).collect::<String>())]
+    Refused {
+        /// All that speaks against it.
+        why: Vec<String>,
+    },
 }
 
 impl NightError {
@@ -98,7 +104,8 @@ impl NightError {
             | NightError::RulesLost { .. }
             | NightError::Stopped
             | NightError::NoDecision { .. }
-            | NightError::ManyDecisions { .. } => true,
+            | NightError::ManyDecisions { .. }
+            | NightError::Refused { .. } => true,
         }
     }
 }

@@ -320,6 +320,7 @@ impl Judged {
             evidence_from: self.since,
             owners: self.rules.policy.owners.clone(),
             by_hand: Vec::new(),
+            route: Vec::new(),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! What the mails need: the readers of the configuration, the templates of its folder, the nights before, and what followed
 //! late. Nothing of it may keep a night from being told.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::Night;
 use super::error::NightError;
-use crate::apply::{chain, experiment_of, key_of_mail, sentence_of};
+use crate::apply::{chain, key_of_mail, sentence_of};
 use crate::config::{ActionWord, AttachWord, Config, MailEntry, QuietWord, TellWord};
 use crate::control::{ControlError, StoredDecision, UNDO_MOVES, Wanted};
 use crate::domain::{ExperimentId, Share, VariantId};
@@ -155,25 +156,33 @@ impl Night<'_> {
             let news = FollowUp::NotAsDecided(incident.clone());
             drafts.extend(self.answer(&key, &news, stationery).await?);
         }
-        let since = self.now.checked_sub(LOOKED_FOR).unwrap_or(jiff::Timestamp::MIN);
+        let since = self.now.checked_sub(LOOKED_FOR).unwrap_or(Timestamp::MIN);
         let Some(late) = readable(self.control.settled_late(readers.domain(), since).await)? else { return Ok(drafts) };
+        // What one run settled of one decision is one answer.
+        let mut settled: BTreeMap<(String, Timestamp), (Vec<String>, Vec<String>)> = BTreeMap::new();
         for late in late {
             let what = sentence_of(&late.action);
-            let key = late.action.idempotency_key.clone();
-            let news = match late.action.decision {
-                Some(decision) if late.action.kind == UNDO_MOVES && !late.given_up => {
-                    self.undone(decision, late.at).await?
-                }
-                _ if late.given_up => FollowUp::GivenUp { key, what, why: late.last_error.unwrap_or_default() },
-                _ => FollowUp::Done { key, what },
-            };
-            tracing::debug!(experiment = ?experiment_of(&late.action), "settled late: {news:?}");
-            drafts.extend(self.answer(&late.mail, &news, stationery).await?);
+            if let (Some(decision), UNDO_MOVES, false) =
+                (late.action.decision, late.action.kind.as_str(), late.given_up)
+            {
+                let news = self.undone(decision, late.at).await?;
+                drafts.extend(self.answer(&late.mail, &news, stationery).await?);
+                continue;
+            }
+            let (done, given_up) = settled.entry((late.mail, late.at)).or_default();
+            match late.given_up {
+                true => given_up.push(format!("{what}: {}", late.last_error.unwrap_or_default())),
+                false => done.push(what),
+            }
+        }
+        for ((mail, at), (done, given_up)) in settled {
+            let news = FollowUp::Settled { done, given_up, at };
+            drafts.extend(self.answer(&mail, &news, stationery).await?);
         }
         Ok(drafts)
     }
 
-    async fn undone(&self, decision: Uuid, at: jiff::Timestamp) -> Result<FollowUp, NightError> {
+    async fn undone(&self, decision: Uuid, at: Timestamp) -> Result<FollowUp, NightError> {
         let (mut units, mut left) = (0, 0);
         for found in self.control.find_decisions(&decision.to_string()).await? {
             for sweep in self.control.sweeps_of(&found).await? {

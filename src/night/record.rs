@@ -95,6 +95,7 @@ fn read(stored: ReportOnRecord) -> ExperimentReport {
         evidence_from: None,
         owners: Vec::new(),
         by_hand: Vec::new(),
+        route: Vec::new(),
     })
 }
 

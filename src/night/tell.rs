@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::error::NightError;
-use super::site::{NIGHTS, write_site};
+use super::site::{Extent, NIGHTS, PAGES_OF_A_NIGHT, write_site};
 use super::{Night, chain, mailing};
 use crate::apply::{Applier, action_of_mail, key_of_mail};
 use crate::control::{NewAction, StoredReport};
@@ -48,6 +48,7 @@ impl Night<'_> {
             let untold = NightReport { as_of, experiments, incidents, ..report.clone() };
             self.tell_one(untold, report, run).await?;
         }
+        self.answer_late(report, run).await?;
         applier.apply_mail().await?;
         report.unfinished = applier.unfinished();
         self.note_end(report, run, &failed).await?;
@@ -114,6 +115,19 @@ impl Night<'_> {
         Ok(mails)
     }
 
+    /// Answers in the threads of earlier decisions where no night is left to be told.
+    async fn answer_late(&self, report: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+        let Some(readers) = mailing::readers(self.config) else { return Ok(()) };
+        let mails = self.follow_ups(&readers, &mailing::stationery(self.config), &[]).await?;
+        if mails.is_empty() {
+            return Ok(());
+        }
+        self.begin(report, run).await?;
+        let actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
+        self.control.tell(run, self.as_of, &actions, &[], self.now).await?;
+        Ok(())
+    }
+
     async fn not_journalled(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, NightError> {
         let mut missing = Vec::new();
         for letter in letters {
@@ -128,8 +142,19 @@ impl Night<'_> {
     /// mail has the same words, so a full disk must not end the night here.
     async fn write_pages(&self) -> Option<String> {
         let folder = self.config.base.join(self.config.settings.reports.as_ref()?);
-        let written = write_site(self.control, &folder, NIGHTS, &|_, _| ()).await;
-        let error = written.err()?;
+        let extent = Extent { nights: NIGHTS, pages: Some(PAGES_OF_A_NIGHT) };
+        let error = match write_site(self.control, &folder, extent, &|_, _| ()).await {
+            Ok(written) => {
+                if written.behind > 0 {
+                    tracing::info!(
+                        behind = written.behind,
+                        "the pages of the other experiments are as of an earlier night"
+                    );
+                }
+                return None;
+            }
+            Err(error) => error,
+        };
         tracing::error!("{}", chain(&error));
         Some(format!("write the pages: {}", chain(&error)))
     }

@@ -44,3 +44,17 @@ pub(super) async fn under_lease<T>(
     }
     result
 }
+
+/// Work that sends no mail, done while no night is at work.
+///
+/// # Errors
+/// As the work, or if another run holds the lease.
+pub async fn alone<T>(
+    control: &ControlStore,
+    holder: &str,
+    now: Timestamp,
+    stop: impl Future<Output = ()>,
+    work: impl Future<Output = Result<T, NightError>>,
+) -> Result<T, NightError> {
+    under_lease((control, holder, now), &Mutex::new(()), stop, work).await
+}

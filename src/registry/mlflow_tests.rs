@@ -310,7 +310,7 @@ async fn unity_catalog_has_its_own_paths_and_tells_tags_of_single_versions_only(
 
     let registry = databricks(&server, Service::UnityCatalog);
     let second = ModelVersion { model: model.into(), version: "2".into() };
-    assert_eq!(registry.versions_tagged(model, "stage", "production").await.unwrap(), [second.clone()]);
+    assert_eq!(registry.versions_tagged(model, "stage", "production").await.unwrap(), std::slice::from_ref(&second));
     assert_eq!(registry.version(&second).await.unwrap().unwrap().aliases, ["champion"]);
     let error = registry.set_alias(&second, "champion").await.unwrap_err().to_string();
     assert!(error.contains("not the owner. The token's user must own the model"), "{error}");

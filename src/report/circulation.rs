@@ -309,7 +309,7 @@ pub(super) fn told_digest(report: &NightReport) -> String {
         for CandidateReport { name, decision_id, revision, .. } in &experiment.candidates {
             told.push_str(&format!("{name} {decision_id:?} {revision}\n"));
         }
-        for line in &experiment.by_hand {
+        for line in experiment.by_hand.iter().chain(&experiment.route) {
             told.push_str(&format!("{line}\n"));
         }
     }

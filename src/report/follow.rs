@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::draft::MailDraft;
 use super::night::Incident;
@@ -15,21 +14,14 @@ use super::words::Words;
 pub enum FollowUp {
     /// Something that the decision set is otherwise.
     NotAsDecided(Incident),
-    /// A step that had failed is done now.
-    Done {
-        /// The step's key in the journal.
-        key: String,
-        /// The step as a sentence.
-        what: String,
-    },
-    /// A step was given up.
-    GivenUp {
-        /// The step's key in the journal.
-        key: String,
-        /// The step as a sentence.
-        what: String,
-        /// Why.
-        why: String,
+    /// Steps that were still to be done are done now, or given up.
+    Settled {
+        /// Those that are done, as sentences.
+        done: Vec<String>,
+        /// Those that were given up, as sentences with the reason.
+        given_up: Vec<String>,
+        /// When.
+        at: Timestamp,
     },
     /// The units that it moved went back.
     Undone {
@@ -60,11 +52,9 @@ struct FollowView {
 impl FollowUp {
     /// The part of the Message-ID in front of the `@`: the same for the same news.
     fn name(&self) -> String {
-        let hash = |key: &str| format!("{:x}", Sha256::digest(key))[..24].to_owned();
         match self {
             FollowUp::NotAsDecided(incident) => format!("incident-{}", incident.id),
-            FollowUp::Done { key, .. } => format!("done-{}", hash(key)),
-            FollowUp::GivenUp { key, .. } => format!("given-up-{}", hash(key)),
+            FollowUp::Settled { at, .. } => format!("settled-{}", at.as_microsecond()),
             FollowUp::Undone { at, .. } => format!("undone-{}", at.as_microsecond()),
         }
     }
@@ -73,17 +63,20 @@ impl FollowUp {
     pub fn message_id(&self, original: &MailDraft) -> String {
         let (decision, domain) = original.message_id.split_once('@').unwrap_or(("action", "localhost"));
         match self {
-            // The journal's keys and the moment do not tell decisions apart in every store.
-            FollowUp::Undone { .. } => format!("{}.{decision}@{domain}", self.name()),
-            _ => format!("{}@{domain}", self.name()),
+            // The moment does not tell decisions apart.
+            FollowUp::Undone { .. } | FollowUp::Settled { .. } => format!("{}.{decision}@{domain}", self.name()),
+            FollowUp::NotAsDecided(_) => format!("{}@{domain}", self.name()),
         }
     }
 
     fn tell(&self, words: &Words) -> (&'static str, Tone, Vec<String>) {
         match self {
             FollowUp::NotAsDecided(incident) => ("follow_incident", Tone::Bad, vec![plain(&incident.to_string())]),
-            FollowUp::Done { what, .. } => ("follow_done", Tone::Good, vec![plain(what)]),
-            FollowUp::GivenUp { what, why, .. } => ("follow_failed", Tone::Bad, vec![plain(what), plain(why)]),
+            FollowUp::Settled { done, given_up, .. } => {
+                let (key, tone) =
+                    if given_up.is_empty() { ("follow_done", Tone::Good) } else { ("follow_failed", Tone::Bad) };
+                (key, tone, given_up.iter().chain(done).map(|line| plain(line)).collect())
+            }
             FollowUp::Undone { units, left, .. } => {
                 let left = (*left > 0).then(|| words.count("undone_left", *left));
                 let told = [words.count("undone_units", *units)].into_iter().chain(left);

@@ -122,6 +122,9 @@ pub struct ExperimentReport {
     /// What else somebody did by hand, a line each, with what to do about it.
     #[serde(default)]
     pub by_hand: Vec<String>,
+    /// Versions that came in, or were kept out, a line each.
+    #[serde(default)]
+    pub route: Vec<String>,
 }
 
 /// Data that changed after they had been decided from.
@@ -266,6 +269,7 @@ impl ExperimentReport {
         } else if let Some(from) = self.evidence_from {
             notes.push(format!("the rules were changed on the way: only units from {from} on count"));
         }
+        notes.extend(self.route.iter().cloned());
         notes.extend(self.by_hand.iter().map(|line| format!("changed by hand: {line}")));
         notes.extend(self.restatement.iter().map(Restatement::to_string));
         notes

@@ -121,6 +121,7 @@ fn experiment(name: &str, candidates: Vec<CandidateReport>) -> ExperimentReport 
         evidence_from: None,
         owners: vec!["Owner <owner@example.com>".to_owned()],
         by_hand: Vec::new(),
+        route: Vec::new(),
     }
 }
 

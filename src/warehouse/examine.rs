@@ -9,7 +9,7 @@ use super::error::WarehouseError;
 use super::instants::{instant_of, midnight, next_midnight};
 use super::needs::Needs;
 use crate::domain::{
-    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, Field, Measure, Metric, Session,
+    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Field, Measure, Metric, Session,
 };
 
 /// How many events of a type are looked at, at most.
@@ -21,14 +21,45 @@ pub trait Examine: Warehouse {
     /// What the server says of the connection; none where there is no server.
     async fn session(&self) -> Result<Option<Session>, WarehouseError>;
 
+    /// What somebody should know of the server and of what the user may do there.
+    async fn remarks(&self) -> Result<Vec<Remark>, WarehouseError> {
+        Ok(Vec::new())
+    }
+
     /// Everything that is wrong with the tables, or with their newest days up to that date.
     async fn faults(&self, until: Date) -> Result<Vec<WarehouseError>, WarehouseError>;
+
+    /// How the engine would go about a request, in its own words; none of one that does not tell.
+    async fn explain(&self, _request: &CohortRequest<'_>) -> Result<Option<String>, WarehouseError> {
+        Ok(None)
+    }
 
     /// The newest day up to that date that has an event.
     async fn newest(&self, until: Date) -> Result<Option<Date>, WarehouseError>;
 
     /// Prepares the query of a metric as a night would ask it, and looks at some events of that day that it would read.
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError>;
+}
+
+/// One thing about a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What it is about.
+    pub what: &'static str,
+    /// What was found.
+    pub detail: String,
+    /// How to mend it; none where it is well.
+    pub mend: Option<&'static str>,
+}
+
+impl Remark {
+    pub(super) fn well(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { what, detail: detail.into(), mend: None }
+    }
+
+    pub(super) fn amiss(what: &'static str, detail: impl Into<String>, mend: &'static str) -> Self {
+        Self { what, detail: detail.into(), mend: Some(mend) }
+    }
 }
 
 /// Some events of one type on one day, under the field that a metric reads of them.
@@ -79,6 +110,7 @@ pub(super) fn rehearsal(metric: &Metric, day: Date) -> Result<Needs, WarehouseEr
         window_days: metric.window_days,
         from: day,
         to: day,
+        exposed_by: ExposedBy::Assignment,
         spans: vec![EpochSpan { epoch: 0, from: begin, to: end }],
     })
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::domain::{
-    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, Measure, Metric, MetricForm,
-    Share, Value, Variant, VariantConfig, VariantId,
+    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Measure, Metric,
+    MetricForm, Share, Value, Variant, VariantConfig, VariantId,
 };
 
 pub(crate) const EXPERIMENT: &str = "00000000-0000-4000-8000-0000000000e1";
@@ -76,6 +76,7 @@ pub(crate) fn request<'a>(
         window_days: 1,
         from: day(from),
         to: day(to),
+        exposed_by: ExposedBy::Assignment,
         spans: vec![EpochSpan { epoch: 0, from: at("2026-01-01T00:00:00Z"), to: at("2026-02-01T00:00:00Z") }],
     }
 }

@@ -3,6 +3,7 @@
 //! Raw rows never leave a warehouse. It answers with the sufficient statistics of each cohort, so that all reasoning
 //! happens elsewhere and on little data. This module must not know how the numbers are judged.
 
+mod clickhouse;
 mod cohort_rows;
 mod error;
 mod examine;
@@ -10,11 +11,14 @@ mod examine;
 mod fixture;
 mod instants;
 mod lake;
+mod mysql;
 mod needs;
 mod none;
 mod open;
 mod postgres;
 mod sql;
+mod sqlite;
+mod tables;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -23,11 +27,16 @@ use polars::prelude::DataFrame;
 
 use crate::domain::CohortRequest;
 
+pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
-pub use examine::{Examine, Sample};
+pub use examine::{Examine, Remark, Sample};
 pub use lake::LakeWarehouse;
+pub use mysql::{MysqlSettings, MysqlWarehouse};
 pub use none::NoWarehouse;
 pub use postgres::{PostgresSettings, PostgresWarehouse};
+pub use sql::SqlWarehouse;
+pub use sqlite::{SqliteSettings, SqliteWarehouse};
+pub use tables::Tables;
 
 /// A place that holds events and assignments and can sum over them.
 #[async_trait]

@@ -3,7 +3,7 @@
 //! Metrics share denominators and event types, so their needs are merged before a warehouse sees them: one pass over
 //! the events serves all metrics.
 
-use crate::domain::{CohortRequest, Field, Measure, Value};
+use crate::domain::{CohortRequest, ExposedBy, Field, Measure, Value};
 
 use super::error::WarehouseError;
 use super::instants::{DAY, Micros, length, micros, next_midnight};
@@ -17,6 +17,8 @@ pub(crate) struct Needs {
     pub experiment_id: sqlx::types::Uuid,
     /// What the experiment randomises.
     pub unit_type: String,
+    /// What makes a unit exposed.
+    pub exposed_by: ExposedBy,
     /// The event types in use, in order.
     pub events: Vec<String>,
     /// The fields in use, in order.
@@ -117,6 +119,7 @@ impl Needs {
             experiment: request.experiment.name.clone(),
             experiment_id: request.experiment.id.0,
             unit_type: request.experiment.unit_type.clone(),
+            exposed_by: request.exposed_by,
             events: Vec::new(),
             fields: Vec::new(),
             readings: Vec::new(),

@@ -256,7 +256,7 @@ impl World {
     }
 }
 
-async fn store_assignments(pool: &PgPool, assignments: &[Assignment]) {
+pub async fn store_assignments(pool: &PgPool, assignments: &[Assignment]) {
     let at: Vec<String> = assignments.iter().map(|a| a.at.to_string()).collect();
     sqlx::query(
         "INSERT INTO exp.assignments (experiment_id, unit_type, unit_id, variant_id, assigned_at)
@@ -271,7 +271,7 @@ async fn store_assignments(pool: &PgPool, assignments: &[Assignment]) {
     .unwrap();
 }
 
-async fn store_events(pool: &PgPool, events: &[Event]) {
+pub async fn store_events(pool: &PgPool, events: &[Event]) {
     let metrics = |event: &Event| match (event.latency_ms, event.cost) {
         (Some(latency_ms), Some(cost)) => json!({ "latency_ms": latency_ms, "cost": cost }),
         _ => json!({}),

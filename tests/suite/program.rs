@@ -395,7 +395,8 @@ async fn the_demo_fills_a_fresh_folder_and_refuses_a_used_one() {
     let all_right = fates.iter().all(|fate| fate["right"] == true);
     assert!(!all_right);
     lived.expect(1);
-    assert_eq!(names(&dir.join("mails")).len(), 3);
+    // Each night the team's digest, and that of the owners of the one experiment that has its own.
+    assert_eq!(names(&dir.join("mails")).len(), 6);
     let pages = ["2026-03-02.html", "2026-03-03.html", "2026-03-04.html"];
     assert_eq!(names(&dir.join("reports/nights")), pages.map(str::to_owned).into());
 

@@ -1,6 +1,8 @@
 //! The site, and the other ways of `report`: made by the program from a store that real nights filled.
 
+mod checkers;
 mod links;
+mod many;
 mod resend;
 
 use std::collections::BTreeMap;
@@ -81,7 +83,9 @@ async fn every_link_leads_somewhere_and_every_experiment_has_its_history() {
     for told in ["rolled back", "harm shown: cost_per_plan", "undo-moves", "guardrail-cost_per_plan.png", "ramp.png"] {
         assert!(costly.contains(told), "{told} is not in {costly}");
     }
-    assert!(page("experiments/split.html").contains("split/candidate/split.png"), "the split is shown where SRM fired");
+    let pictures = |name: &str| links::attributes(&page(name), "src");
+    let split = "split/candidate/split.png".to_owned();
+    assert!(pictures("experiments/split.html").contains(&split), "the split is shown where SRM fired");
     assert!(!page("experiments/steady.html").contains("split.png"));
     let front = page("index.html");
     assert!(front.contains("nights/2026-03-05.html") && front.contains("Needs somebody"), "{front}");

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::date;
 use rampkeeper::domain::{
-    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, Measure, Metric, MetricForm, Value,
+    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Measure, Metric,
+    MetricForm, Value,
 };
-use rampkeeper::warehouse::{Collected, PostgresSettings, PostgresWarehouse, Warehouse, WarehouseError};
+use rampkeeper::warehouse::{Collected, PostgresSettings, PostgresWarehouse, Tables, Warehouse, WarehouseError};
 use sqlx::types::Uuid;
 
 use crate::support::postgres::Postgres;
@@ -22,7 +23,12 @@ const TABLES: &str = "
     CREATE INDEX ON exp.events (unit_type, unit_id);";
 
 fn settings(url: &str) -> PostgresSettings {
-    PostgresSettings { url: url.to_owned(), statement_timeout: Duration::from_secs(30), max_connections: 2 }
+    PostgresSettings {
+        url: url.to_owned(),
+        statement_timeout: Duration::from_secs(30),
+        max_connections: 2,
+        tables: Tables::of_schema("exp"),
+    }
 }
 
 /// The latency of plans on 2026-01-05.
@@ -51,6 +57,7 @@ async fn collect(warehouse: &PostgresWarehouse) -> Result<Collected, WarehouseEr
         window_days: 1,
         from: date(2026, 1, 5),
         to: date(2026, 1, 5),
+        exposed_by: ExposedBy::Assignment,
         spans: vec![EpochSpan { epoch: 0, from: at("2026-01-01T00:00:00Z"), to: at("2026-02-01T00:00:00Z") }],
     };
     warehouse.collect(&request).await

@@ -3,7 +3,7 @@
 use super::Asked;
 use super::control::encryption;
 use super::finding::{Area, Finding, in_one_line, in_time};
-use crate::cli::{address, connect};
+use crate::cli::connect;
 use crate::warehouse::Examine;
 
 const AREA: Area = Area::Warehouse;
@@ -18,7 +18,7 @@ pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>)
 async fn server(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
     let session = match in_time(warehouse.session()).await {
         Ok(Some(session)) => session,
-        Ok(None) => return vec![Finding::ok(AREA, "lake", warehouse.describe())],
+        Ok(None) => return remarks(asked, warehouse).await,
         Err(error) => {
             return vec![Finding::fail(AREA, "server", error, "see whether the server is well, and what its log says")];
         }
@@ -26,13 +26,33 @@ async fn server(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
     let replica = if session.replica { ", a replica" } else { "" };
     let mut findings =
         vec![Finding::ok(AREA, "server", format!("{}, version {}{replica}", warehouse.describe(), session.version))];
-    if let Some(entry) = &asked.config.settings.warehouse.postgres {
-        let protection = connect::warehouse_address(asked.config, entry).map(|address| address::protection(&address));
-        findings.extend(protection.ok().map(|protection| encryption(AREA, &session, protection)));
-        let seconds = connect::statement_timeout(entry).as_secs();
-        findings.push(Finding::ok(AREA, "time limit", format!("one query may take {seconds} s")));
-    }
+    findings.extend(connect::protected(asked.config).map(|protection| encryption(AREA, &session, protection)));
+    findings.push(time_limit(asked));
     findings
+}
+
+fn time_limit(asked: &Asked<'_>) -> Finding {
+    let seconds = connect::statement_timeout(asked.config).as_secs();
+    Finding::ok(AREA, "time limit", format!("one query may take {seconds} s"))
+}
+
+/// What a warehouse says of itself that is no PostgreSQL.
+async fn remarks(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
+    if asked.config.settings.warehouse.lake.is_some() {
+        return vec![Finding::ok(AREA, "lake", warehouse.describe())];
+    }
+    match in_time(warehouse.remarks()).await {
+        Ok(remarks) => {
+            let told = remarks.into_iter().map(|remark| match remark.mend {
+                None => Finding::ok(AREA, remark.what, remark.detail),
+                Some(mend) => Finding::warn(AREA, remark.what, remark.detail, mend),
+            });
+            told.chain([time_limit(asked)]).collect()
+        }
+        Err(error) => {
+            vec![Finding::fail(AREA, "server", error, "see whether the server is well, and what its log says")]
+        }
+    }
 }
 
 async fn tables(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {

@@ -121,6 +121,10 @@ fn flips(told: &Explanation) -> String {
 fn act(act: &Act) -> String {
     let until = match &act.kind {
         ActKind::Hold { until: Some(until), .. } => format!(" until {until}"),
+        ActKind::Enroll { version, share, forced } => {
+            let forced = if *forced { ", forced" } else { "" };
+            format!(" ({} with {share}{forced})", plain(version))
+        }
         _ => String::new(),
     };
     format!("{} {} by {}{until}: {}", clock(act.at), act.kind.word(), plain(&act.by), plain(&act.reason))

@@ -72,11 +72,22 @@ fn row(entry: &Entry, several: bool) -> Vec<Cell> {
             }
             between("amended", why.join("; "))
         }
+        Event::Enrolled { by, candidate, version, share, gate, set_aside } => {
+            let mut why = vec![format!("{} comes in with {share}, by {}", plain(version), plain(by))];
+            why.extend(gate.iter().map(|gate| format!("offline evaluation {}", plain(gate))));
+            why.extend(set_aside.iter().map(|rule| format!("set aside: {}", plain(rule))));
+            let what = painted(&format!("enrolled\n{}", plain(candidate)), Tone::Strong);
+            vec![Cell::new(date), Cell::new(what), Cell::new(""), Cell::new(tight(&why.join("; ")))]
+        }
         Event::Act { by, reason, candidate, act } => {
             let mut what = vec![act.word().to_owned()];
             what.extend(candidate.as_ref().map(|name| plain(name)));
             let until = match act {
                 ActKind::Hold { until: Some(until), .. } => format!(" until {until}"),
+                ActKind::Enroll { version, share, forced } => {
+                    let forced = if *forced { ", forced" } else { "" };
+                    format!(" ({} with {share}{forced})", plain(version))
+                }
                 _ => String::new(),
             };
             let even = matches!(act, ActKind::Hold { even_if_harmful: true, .. });

@@ -11,7 +11,7 @@ use super::{ReportArguments, wanted};
 use crate::cli::{Exit, Global, OutputFormat, shown};
 use crate::config::Config;
 use crate::control::ControlStore;
-use crate::night::{SiteWritten, write_site};
+use crate::night::{Extent, SiteWritten, write_site};
 
 /// Writes the site, or brings it up to date, and opens it if that is wanted.
 pub(super) async fn site(
@@ -42,7 +42,8 @@ pub(super) async fn site(
         bar.set_length(total);
         bar.set_position(done);
     };
-    let written = write_site(control, &folder, arguments.nights, &progress).await;
+    let extent = Extent { nights: arguments.nights, pages: None };
+    let written = write_site(control, &folder, extent, &progress).await;
     bar.finish_and_clear();
     let written = written?;
     let page = match night {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::route::{EnrolmentEntry, QualificationEntry};
+
 /// The file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +19,9 @@ pub struct PromotionFile {
     /// Whether nothing at all is changed, whatever any policy says: every night decides, tells, and touches nothing.
     #[serde(default)]
     pub kill_switch: bool,
+    /// What an offline result has to reach before its version may become a candidate.
+    #[serde(default)]
+    pub qualification: QualificationEntry,
 }
 
 /// A policy, or the part of it that an experiment overrides.
@@ -62,6 +67,10 @@ pub struct PolicyEntry {
     pub(super) mode: Option<ModeWord>,
     /// The mail addresses of those who answer for the experiment.
     pub(super) owners: Option<Vec<String>>,
+    /// Whether the night lets candidates in by itself once they passed offline evaluation; false unless told.
+    pub(super) auto_enroll: Option<bool>,
+    /// How candidates come in.
+    pub(super) enrolment: Option<EnrolmentEntry>,
     /// What a ramp does beside raising the allocation.
     pub(super) ramp: Option<RampEntry>,
     /// What a rollback does beside setting the allocation to 0.

@@ -145,6 +145,7 @@ fn silent(name: &str) -> ExperimentReport {
         evidence_from: None,
         owners: Vec::new(),
         by_hand: Vec::new(),
+        route: Vec::new(),
     }
 }
 

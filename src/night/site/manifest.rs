@@ -36,6 +36,9 @@ pub(super) struct ExperimentEntry {
     pub(super) line: ExperimentLine,
     /// The pictures, by path.
     pub(super) pictures: BTreeMap<String, PictureEntry>,
+    /// The earliest night that it links to, if it links to any.
+    #[serde(default)]
+    pub(super) oldest_link: Option<Date>,
 }
 
 /// A picture.

@@ -5,6 +5,7 @@
 mod error;
 mod folder;
 mod gather;
+mod index;
 mod manifest;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,22 +14,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::record::assemble;
 use crate::apply::sentence_of;
-use crate::control::{ControlStore, IncidentOnRecord, JudgedExperiment, RunOnRecord};
+use crate::control::{ControlStore, JudgedExperiment};
+use crate::decide::Outcome;
 use crate::domain::ExperimentId;
-use crate::report::site::{Drawn, Front, NightLine, NightStory, STYLE, Story, look};
+use crate::report::site::{Drawn, Front, NightLine, NightStory, STYLE, Story};
+use crate::report::{CandidateReport, ExperimentReport};
 
 pub use error::SiteError;
 use folder::Folder;
 use gather::{file_of, story};
+use index::Index;
 use manifest::{ExperimentEntry, Manifest, NightEntry, PictureEntry};
 
 /// So many nights are shown unless told otherwise.
 pub const NIGHTS: u32 = 90;
+
+/// So many experiments' pages a night writes at most: those first that acted or need somebody. What it leaves is as of an
+/// earlier night.
+pub const PAGES_OF_A_NIGHT: usize = 200;
+
+/// How much of the record is shown, and how much is written at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The latest nights that are shown, of each experiment, too.
+    pub nights: u32,
+    /// How many experiments' pages are written at most; all that changed if there is no such bound.
+    pub pages: Option<usize>,
+}
 
 /// After so many experiments it is noted how far the writing came.
 const NOTE_AFTER: usize = 64;
@@ -48,28 +64,30 @@ pub struct SiteWritten {
     pub unchanged: u64,
     /// Files that were removed.
     pub removed: u64,
+    /// Experiments whose pages are as of an earlier night, or not there yet, since there were too many.
+    pub behind: usize,
 }
 
 /// What becomes known while a site is written: how many pages are done, and of how many.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
-/// Writes the site with its latest `nights`, or brings it up to date.
+/// Writes the site, or brings it up to date.
 ///
 /// # Errors
 /// The record cannot be read, or the folder not be written to. Every page that is there is whole even then.
 pub async fn write_site(
     control: &ControlStore,
     folder: &Path,
-    nights: u32,
+    extent: Extent,
     progress: Progress<'_>,
 ) -> Result<SiteWritten, SiteError> {
     let (folder, before) = Folder::claim(folder)?;
-    let index = Index::read(control, nights).await?;
+    let index = Index::read(control, extent.nights).await?;
     let mut manifest = Manifest { schema_version: 1, ..Manifest::default() };
     let writer = Writer { control, folder: Arc::new(folder), before: &before, index: &index, progress };
-    writer.write_experiments(&mut manifest).await?;
+    let behind = writer.write_experiments(&mut manifest, extent.pages).await?;
     writer.write_nights(&mut manifest).await?;
-    writer.write_front(&manifest).await?;
+    writer.write_front(&manifest, behind).await?;
     let folder = &writer.folder;
     let kept: BTreeSet<String> = manifest.files().collect();
     before.files().filter(|file| !kept.contains(file)).for_each(|file| folder.remove(&file));
@@ -82,78 +100,8 @@ pub async fn write_site(
         written,
         unchanged,
         removed,
+        behind,
     })
-}
-
-/// What there is to show, before anything large is read.
-struct Index {
-    /// How many nights are shown.
-    nights: u32,
-    /// The nights that have pages, the earliest first.
-    pages: Vec<Date>,
-    earlier_nights: u64,
-    runs: BTreeMap<Date, Vec<RunOnRecord>>,
-    experiments: Vec<JudgedExperiment>,
-    files: BTreeMap<ExperimentId, String>,
-    marks: BTreeMap<Option<ExperimentId>, Vec<String>>,
-    incidents: Vec<IncidentOnRecord>,
-    /// What pages look like.
-    look: String,
-}
-
-impl Index {
-    async fn read(control: &ControlStore, nights: u32) -> Result<Index, SiteError> {
-        let mut all = control.nights(Date::MAX, i64::MAX).await?;
-        let earlier_nights = all.len().saturating_sub(nights as usize) as u64;
-        all.truncate(nights as usize);
-        all.reverse();
-        let mut runs: BTreeMap<Date, Vec<RunOnRecord>> = BTreeMap::new();
-        for run in control.runs_since(all.first().copied().unwrap_or(Date::MAX)).await? {
-            runs.entry(run.as_of).or_default().push(run);
-        }
-        let experiments = control.judged_experiments().await?;
-        Ok(Index {
-            nights,
-            pages: all,
-            earlier_nights,
-            runs,
-            files: experiments.iter().map(|judged| (judged.id, file_of(judged))).collect(),
-            experiments,
-            marks: control.marks_of_change().await?,
-            incidents: control.all_incidents().await?,
-            look: look(),
-        })
-    }
-
-    /// The digest of all that an experiment's page is made from.
-    fn key_of_experiment(&self, judged: &JudgedExperiment) -> String {
-        let linked = self.pages.iter().filter(|date| (judged.first_night..=judged.last_night).contains(*date));
-        let linked: Vec<&Date> = linked.collect();
-        let marks = [self.marks.get(&None), self.marks.get(&Some(judged.id))];
-        digest(&format!("{} {} {judged:?} {marks:?} {:?} {}", self.look, self.nights, linked.first(), linked.len()))
-    }
-
-    /// The digest of all that a night's page is made from.
-    fn key_of_night(&self, date: Date) -> String {
-        let (before, after) = self.neighbours(date);
-        let runs = self.runs.get(&date).map(Vec::as_slice).unwrap_or_default();
-        let incidents: Vec<_> = self
-            .incidents
-            .iter()
-            .filter(|i| runs.iter().any(|run| run.id == i.run))
-            .map(|i| (i.id, &i.found))
-            .collect();
-        digest(&format!("{} {before:?} {after:?} {runs:?} {incidents:?}", self.look))
-    }
-
-    fn neighbours(&self, date: Date) -> (Option<Date>, Option<Date>) {
-        let at = self.pages.partition_point(|page| *page < date);
-        (at.checked_sub(1).map(|at| self.pages[at]), self.pages.get(at + 1).copied())
-    }
-}
-
-fn digest(text: &str) -> String {
-    format!("{:x}", Sha256::digest(text))[..32].to_owned()
 }
 
 /// A site at work.
@@ -166,7 +114,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn write_experiments(&self, manifest: &mut Manifest) -> Result<(), SiteError> {
+    /// Writes the pages that changed, `most` of them, and gives how many more there are.
+    async fn write_experiments(&self, manifest: &mut Manifest, most: Option<usize>) -> Result<usize, SiteError> {
         let mut wanted = Vec::new();
         for judged in &self.index.experiments {
             let key = self.index.key_of_experiment(judged);
@@ -176,6 +125,18 @@ impl Writer<'_> {
                     manifest.experiments.insert(judged.id, entry.clone());
                 }
                 _ => wanted.push((judged, key)),
+            }
+        }
+        let behind = wanted.len().saturating_sub(most.unwrap_or(usize::MAX));
+        if behind > 0 {
+            let urgent = self.urgent().await?;
+            wanted.sort_by_cached_key(|(judged, _)| self.turn(judged, &urgent));
+            for (judged, _) in wanted.drain(wanted.len() - behind..) {
+                // The page stays as it is; its key is not the one that is wanted, so that its turn comes.
+                if let Some(entry) = self.standing(judged) {
+                    self.folder.skip(entry.files().count());
+                    manifest.experiments.insert(judged.id, entry.clone());
+                }
             }
         }
         let total = wanted.len() as u64;
@@ -191,9 +152,14 @@ impl Writer<'_> {
                     story(self.control, judged, self.index.nights, &self.index.pages, &self.index.incidents).await?;
                 let (folder, id) = (Arc::clone(&self.folder), judged.id);
                 let known = self.before.experiments.get(&id).map(|entry| entry.pictures.clone()).unwrap_or_default();
-                work.spawn_blocking(move || Ok((id, write_experiment(&folder, &story, key, &known)?)));
+                let oldest_link = self.index.pages.iter().find(|date| **date >= judged.first_night).copied();
+                work.spawn_blocking(move || {
+                    let mut entry = write_experiment(&folder, &story, key, &known)?;
+                    entry.oldest_link = oldest_link;
+                    Ok((id, entry))
+                });
             }
-            let Some(finished) = work.join_next().await else { return Ok(()) };
+            let Some(finished) = work.join_next().await else { return Ok(behind) };
             let (id, entry) = finished.map_err(|error| SiteError::Broken(error.to_string()))??;
             manifest.experiments.insert(id, entry);
             done += 1;
@@ -209,39 +175,82 @@ impl Writer<'_> {
         }
     }
 
-    async fn write_nights(&self, manifest: &mut Manifest) -> Result<(), SiteError> {
-        // A page that has another name now is linked anew wherever it is named.
-        let is_elsewhere = |(id, entry): (&ExperimentId, &ExperimentEntry)| {
-            self.index.files.get(id).is_none_or(|file| *file != entry.line.file)
+    /// The page of an experiment as it was written before, if it is still whole and where it belongs: under another name it
+    /// might take another's place.
+    fn standing(&self, judged: &JudgedExperiment) -> Option<&ExperimentEntry> {
+        let file = file_of(judged);
+        let entry = self.before.experiments.get(&judged.id).filter(|entry| entry.line.file == file)?;
+        entry.files().all(|file| self.folder.has(&file)).then_some(entry)
+    }
+
+    /// The experiments that acted in the last night or need somebody.
+    async fn urgent(&self) -> Result<BTreeSet<ExperimentId>, SiteError> {
+        let Some(last) = self.index.pages.last() else { return Ok(BTreeSet::new()) };
+        let runs = self.index.runs.get(last).map(Vec::as_slice).unwrap_or_default();
+        let reports = self.control.all_reports_of_night(*last).await?;
+        let Some(night) = assemble(*last, runs, reports, &self.index.incidents) else { return Ok(BTreeSet::new()) };
+        let told = night.report.experiments.iter().zip(night.experiments);
+        let is_urgent = |report: &ExperimentReport| {
+            let is_told =
+                |candidate: &CandidateReport| candidate.needs_somebody() || candidate.decision.outcome != Outcome::Hold;
+            report.candidates.iter().any(is_told)
         };
-        let moved = self.before.experiments.iter().any(is_elsewhere);
+        Ok(told.filter(|(report, _)| is_urgent(report)).filter_map(|(_, id)| id).collect())
+    }
+
+    /// Whose page comes first: those that tell of deeds and needs, now or before, then those that are not there, then those
+    /// that stayed behind longest.
+    fn turn(
+        &self,
+        judged: &JudgedExperiment,
+        urgent: &BTreeSet<ExperimentId>,
+    ) -> (bool, bool, Option<Date>, ExperimentId) {
+        let standing = self.standing(judged);
+        let needed = standing.is_some_and(|entry| entry.line.candidates.iter().any(|candidate| candidate.needs));
+        let seen = standing.and_then(|entry| entry.line.last_night());
+        (!(urgent.contains(&judged.id) || needed), standing.is_some(), seen, judged.id)
+    }
+
+    /// Nights that are not shown any more, but that pages of experiments which stayed behind still link to.
+    fn still_linked(&self, manifest: &Manifest) -> BTreeMap<Date, NightEntry> {
+        let oldest = manifest.experiments.values().filter_map(|entry| entry.oldest_link).min();
+        let (Some(first), Some(oldest)) = (self.index.pages.first(), oldest) else { return BTreeMap::new() };
+        let earlier = self.before.nights.range(oldest.min(*first)..*first);
+        let earlier = earlier.filter(|(date, _)| self.folder.has(&format!("nights/{date}.html")));
+        earlier.map(|(date, entry)| (*date, entry.clone())).collect()
+    }
+
+    async fn write_nights(&self, manifest: &mut Manifest) -> Result<(), SiteError> {
+        let earlier = self.still_linked(manifest);
+        self.folder.skip(earlier.len());
+        manifest.nights.extend(earlier);
         for date in &self.index.pages {
-            let key = self.index.key_of_night(*date);
-            let known = self.before.nights.get(date).filter(|entry| entry.key == key && !moved);
+            let key = self.index.key_of_night(*date, |id| Some(manifest.experiments.get(id)?.line.file.as_str()));
+            let known = self.before.nights.get(date).filter(|entry| entry.key == key);
             if let Some(entry) = known.filter(|_| self.folder.has(&format!("nights/{date}.html"))) {
                 self.folder.skip(1);
                 manifest.nights.insert(*date, entry.clone());
                 continue;
             }
-            let Some(line) = self.write_night(*date).await? else { continue };
+            let Some(line) = self.write_night(*date, manifest).await? else { continue };
             manifest.nights.insert(*date, NightEntry { key, line });
         }
         Ok(())
     }
 
-    async fn write_night(&self, date: Date) -> Result<Option<NightLine>, SiteError> {
+    async fn write_night(&self, date: Date, manifest: &Manifest) -> Result<Option<NightLine>, SiteError> {
         let runs = self.index.runs.get(&date).map(Vec::as_slice).unwrap_or_default();
         let reports = self.control.all_reports_of_night(date).await?;
         let Some(night) = assemble(date, runs, reports, &self.index.incidents) else { return Ok(None) };
         let (before, after) = self.index.neighbours(date);
-        let file = |id: &Option<ExperimentId>| self.index.files.get(id.as_ref()?).cloned();
+        let file = |id: &Option<ExperimentId>| Some(manifest.experiments.get(id.as_ref()?)?.line.file.clone());
         let files = night.experiments.iter().map(file).collect();
         let story = NightStory { report: night.report, files, before, after };
         self.folder.write(&story.path(), story.page().as_bytes())?;
         Ok(Some(story.line()))
     }
 
-    async fn write_front(&self, manifest: &Manifest) -> Result<(), SiteError> {
+    async fn write_front(&self, manifest: &Manifest, behind: usize) -> Result<(), SiteError> {
         let since = self.index.pages.first().copied();
         let open = self.control.open_actions().await?;
         let recent =
@@ -255,9 +264,16 @@ impl Writer<'_> {
         let mut experiments: Vec<_> = manifest.experiments.values().map(|entry| entry.line.clone()).collect();
         experiments.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
         let front = Front {
-            nights: manifest.nights.values().rev().map(|entry| entry.line.clone()).collect(),
+            nights: self
+                .index
+                .pages
+                .iter()
+                .rev()
+                .filter_map(|date| Some(manifest.nights.get(date)?.line.clone()))
+                .collect(),
             earlier_nights: self.index.earlier_nights,
             experiments,
+            behind: behind as u64,
             unfinished: stuck.map(told).collect(),
         };
         self.folder.write("style.css", STYLE.as_bytes())?;
@@ -298,5 +314,5 @@ fn write_experiment(
         pictures.insert(sketch.path, entry);
     }
     folder.write(&story.path(), story.page(&drawn).as_bytes())?;
-    Ok(ExperimentEntry { key, line: story.line(), pictures })
+    Ok(ExperimentEntry { key, line: story.line(), pictures, oldest_link: None })
 }

@@ -57,6 +57,7 @@ fn experiment(name: &str, candidates: Vec<CandidateReport>) -> ExperimentReport 
         steps: vec![],
         outside_change: false,
         by_hand: vec![],
+        route: vec![],
     }
 }
 

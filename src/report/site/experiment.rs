@@ -1,5 +1,6 @@
 //! An experiment's page.
 
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::card::{Card, done, standing};
@@ -19,6 +20,8 @@ struct View {
     status: &'static str,
     unit_type: String,
     started: Option<String>,
+    /// The last night that the page knows of.
+    as_of: Option<String>,
     owners: Vec<String>,
     notes: Vec<String>,
     shares: Vec<ShareView>,
@@ -114,6 +117,7 @@ impl Story {
             status: self.status.map_or("gone", ExperimentStatus::as_str),
             unit_type: visible(&self.unit_type),
             started: self.started.map(clock),
+            as_of: self.candidates.iter().map(|candidate| candidate.last_night).max().map(day),
             owners: self.owners.iter().map(|owner| visible(owner)).collect(),
             notes: self.notes.iter().map(|note| visible(note)).collect(),
             shares: self.shares(),
@@ -180,6 +184,13 @@ impl Story {
             status: self.status.map_or("gone", ExperimentStatus::as_str).to_owned(),
             candidates: self.candidates.iter().map(candidate).collect(),
         }
+    }
+}
+
+impl ExperimentLine {
+    /// The last night that it knows of.
+    pub fn last_night(&self) -> Option<Date> {
+        self.candidates.iter().map(|candidate| candidate.last_night).max()
     }
 }
 

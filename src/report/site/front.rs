@@ -16,6 +16,8 @@ struct View<'a> {
     needing: Vec<&'a ExperimentLine>,
     running: Vec<&'a ExperimentLine>,
     over: Vec<&'a ExperimentLine>,
+    /// Pages as of an earlier night.
+    behind: Option<String>,
     unfinished: Vec<String>,
     totals: Vec<Total>,
 }
@@ -82,6 +84,7 @@ impl Front {
             needing,
             running,
             over,
+            behind: (self.behind > 0).then(|| several(self.behind, "experiment")),
             unfinished: self.unfinished.iter().map(|line| visible(line)).collect(),
             totals,
         };

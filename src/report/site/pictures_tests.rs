@@ -98,6 +98,7 @@ fn story(nights: Vec<PastNight>) -> CandidateStory {
             evidence_from: None,
             owners: vec![],
             by_hand: vec![],
+            route: vec![],
         },
         last_night: last.as_of,
         mismatch_from: 1000.0,

@@ -232,6 +232,8 @@ pub struct Front {
     pub earlier_nights: u64,
     /// The experiments, by name.
     pub experiments: Vec<ExperimentLine>,
+    /// How many experiments' pages are as of an earlier night, or not there yet.
+    pub behind: u64,
     /// What is still to be done.
     pub unfinished: Vec<String>,
 }

@@ -90,7 +90,8 @@ impl Class {
         let failed = matches!(experiment.standing, Standing::Failed { .. });
         let open = |c: &crate::report::night::CandidateReport| c.needs_somebody() && !c.is_faulty();
         Class {
-            acted: decided && acted,
+            // Who came in, or was kept out, is a deed as well.
+            acted: decided && (acted || !experiment.route.is_empty()),
             needs_you: experiment.candidates.iter().any(open),
             broken: failed || experiment.faulty,
             noted: !experiment.notes().is_empty(),

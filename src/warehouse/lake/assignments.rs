@@ -1,11 +1,12 @@
-//! The rows of assignments that bear on a pass.
+//! The rows that say when units met variants, as far as they bear on a pass: assignments, or events that carry their
+//! experiments.
 
 use std::collections::HashMap;
 
-use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars::prelude::{Column, DataFrame, DataType, ExplodeOptions, IntoLazy, PolarsResult, col, cols, lit};
 use sqlx::types::Uuid;
 
-use super::columns::{Kind, Wanted};
+use super::columns::{Absence, Kind, Wanted};
 use super::groups::{Group, Recent, instants, texts};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
@@ -47,21 +48,29 @@ impl From<Fault> for WarehouseError {
 /// The experiments that are sought.
 pub(super) struct Sought {
     keys: Keys,
+    /// The type of units whose events say what they met; assignments say it if there is none.
+    carried_by: Option<String>,
     places: HashMap<String, u32>,
 }
 
 impl Sought {
-    pub(super) fn new(keys: Keys, experiments: &[Uuid]) -> Self {
+    pub(super) fn new(keys: Keys, experiments: &[Uuid], carried_by: Option<&str>) -> Self {
         // Exports write UUIDs in small letters or in capitals.
         let spelled = |(place, key): (u32, &Uuid)| {
             let small = key.to_string();
             [(small.to_uppercase(), place), (small, place)]
         };
-        Self { keys, places: (0..).zip(experiments).flat_map(spelled).collect() }
+        let places = (0..).zip(experiments).flat_map(spelled).collect();
+        Self { keys, carried_by: carried_by.map(str::to_owned), places }
     }
 
     /// The assignments of a row group. `only` leaves out all units but some.
     pub(super) fn read(&self, group: &Group<'_>, only: Option<&Hashes>) -> Result<Assigned, WarehouseError> {
+        if let Some(unit_type) = &self.carried_by {
+            let events = group.read(&["unit_id", "unit_type", "timestamp", "experiments"])?;
+            let met = met(events, unit_type).map_err(|error| group.failed(error))?;
+            return self.of_frame(&met, group, only).map_err(|error| group.failed(error));
+        }
         if let Some(only) = only {
             // Mostly there is none, and then half of the columns need not be decoded.
             let ids = group.read(&["experiment_id", "unit_id"])?;
@@ -167,6 +176,37 @@ fn no_key(group: &Group<'_>, spelling: &str) -> Fault {
 
 fn table_of(group: &Group<'_>) -> String {
     format!("the lake's {} ({})", group.day.describe(), group.file.path.display())
+}
+
+/// When the units of a type met variants, by the experiments that their events carry, in the columns of assignments.
+fn met(events: DataFrame, unit_type: &str) -> PolarsResult<DataFrame> {
+    let typed = events.column("unit_type").is_ok();
+    let mut events = events.lazy();
+    // A file without the column has one type of units.
+    if typed {
+        events = events.filter(col("unit_type").cast(DataType::String).eq(lit(unit_type)));
+    }
+    let carried = |name: &str| col("experiments").struct_().field_by_name(name).alias(name);
+    events
+        .explode(cols(["experiments"]), ExplodeOptions { empty_as_null: false, keep_nulls: false })
+        .select([
+            carried("experiment_id"),
+            col("unit_id"),
+            carried("variant_id"),
+            col("timestamp").alias("assigned_at"),
+        ])
+        .filter(col("variant_id").is_not_null())
+        .collect()
+}
+
+/// The columns of an event that say which variants its unit has met.
+pub(super) fn carrying(unit_type: &str) -> Vec<Wanted> {
+    vec![
+        Wanted::required("unit_id", Kind::Text),
+        Wanted { absence: Absence::Constant(unit_type.to_owned()), ..Wanted::required("unit_type", Kind::Text) },
+        Wanted::required("timestamp", Kind::Instant),
+        Wanted::required("experiments", Kind::Experiments),
+    ]
 }
 
 /// The columns of an assignment.

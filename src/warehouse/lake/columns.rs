@@ -5,8 +5,8 @@
 
 use polars::prelude::{DataFrame, Engine, Null};
 use polars::prelude::{
-    DataType, Expr, HiveOptions, IntoLazy, LazyFrame, PlRefPath, PolarsError, PolarsResult, ScanArgsParquet, Schema,
-    TimeUnit, UnionArgs, col, concat, lit,
+    DataType, Expr, Field as PolarsField, HiveOptions, IntoLazy, LazyFrame, PlRefPath, PolarsError, PolarsResult,
+    ScanArgsParquet, Schema, TimeUnit, UnionArgs, col, concat, lit,
 };
 
 use crate::warehouse::error::WarehouseError;
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Key,
     /// A date with time, as microseconds since 1970 (Int64). Without a time zone it is UTC.
     Instant,
+    /// The experiments that an event carries: a list of structs with the texts `experiment_id` and `variant_id`.
+    Experiments,
     /// A number, as Float64. Event and field are for the message if it is something else.
     Number { event: String, field: String },
 }
@@ -86,6 +88,7 @@ impl Wanted {
                     TimeUnit::Nanoseconds => ticks.floor_div(lit(1_000_i64)),
                 }
             }
+            (Kind::Experiments, held) if has_experiments(held) => column,
             (Kind::Number { .. }, DataType::Float64) => column,
             (Kind::Number { .. }, held) if held.is_numeric() || matches!(held, DataType::Null) => {
                 column.cast(DataType::Float64)
@@ -97,7 +100,7 @@ impl Wanted {
                     found: format!("{held} (file {})", file.path.display()),
                 });
             }
-            (Kind::Text | Kind::Key | Kind::Instant, held) => {
+            (Kind::Text | Kind::Key | Kind::Instant | Kind::Experiments, held) => {
                 return Err(WarehouseError::WrongColumn {
                     table: file.path.display().to_string(),
                     column: self.column.clone(),
@@ -134,6 +137,10 @@ impl Kind {
             Kind::Text | Kind::Key => DataType::String,
             Kind::Instant => DataType::Int64,
             Kind::Number { .. } => DataType::Float64,
+            Kind::Experiments => {
+                let key = |name: &str| PolarsField::new(name.into(), DataType::String);
+                DataType::List(Box::new(DataType::Struct(vec![key("experiment_id"), key("variant_id")])))
+            }
         }
     }
 
@@ -143,8 +150,17 @@ impl Kind {
             Kind::Key => "text or an integer",
             Kind::Instant => "a date with time",
             Kind::Number { .. } => "a number",
+            Kind::Experiments => "a list of structs with the texts experiment_id and variant_id",
         }
     }
+}
+
+/// Whether a column holds experiments as events carry them. There may be more in each struct.
+fn has_experiments(held: &DataType) -> bool {
+    let DataType::List(item) = held else { return false };
+    let DataType::Struct(fields) = item.as_ref() else { return false };
+    let is_text = |name: &str| fields.iter().any(|field| field.name() == name && field.dtype() == &DataType::String);
+    is_text("experiment_id") && is_text("variant_id")
 }
 
 /// Refuses a day whose files lack a column, or hold something else in it.

@@ -12,10 +12,11 @@ use sqlx::types::Uuid;
 use super::ahead::ahead;
 use super::arms::Arms;
 use super::assignments::{self, Assigned, Assignment, Fault, Sought};
-use super::columns::check;
+use super::columns::{Wanted, check};
 use super::events::{self, Reader};
 use super::files::{Day, Folders, Table, broken};
 use super::groups::{Group, groups_of};
+use crate::domain::ExposedBy;
 use crate::warehouse::Collected;
 use crate::warehouse::cohort_rows::CohortRow;
 use crate::warehouse::error::WarehouseError;
@@ -34,15 +35,16 @@ type Answer = Result<Collected, WarehouseError>;
 
 /// Answers all requests, each for itself.
 pub(super) fn collect_many(folders: &Folders, requests: Vec<Result<Needs, WarehouseError>>) -> Vec<Answer> {
-    let mut by_window: BTreeMap<u16, Vec<(usize, Needs)>> = BTreeMap::new();
+    // What is read together has one window, and one source of exposures.
+    let mut groups: BTreeMap<(u16, Option<String>), Vec<(usize, Needs)>> = BTreeMap::new();
     let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(requests.len());
     for (place, needs) in requests.into_iter().enumerate() {
         match needs {
-            Ok(needs) => by_window.entry(needs.window_days).or_default().push((place, needs)),
+            Ok(needs) => groups.entry((needs.window_days, carried_by(&needs))).or_default().push((place, needs)),
             Err(error) => answers.push((place, Err(error))),
         }
     }
-    for group in by_window.into_values() {
+    for group in groups.into_values() {
         let (places, needs): (Vec<usize>, Vec<Needs>) = group.into_iter().unzip();
         let needs: Vec<&Needs> = needs.iter().collect();
         answers.extend(places.into_iter().zip(together(folders, &needs)));
@@ -51,7 +53,12 @@ pub(super) fn collect_many(folders: &Folders, requests: Vec<Result<Needs, Wareho
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Requests of one window. Where the pass fails for all, each is tried alone, so that only whom it concerns is hurt.
+/// The type of units whose events say what they met; none where assignments say it.
+fn carried_by(needs: &Needs) -> Option<String> {
+    (needs.exposed_by == ExposedBy::Event).then(|| needs.unit_type.clone())
+}
+
+/// Requests of one window and source. Where the pass fails for all, each is tried alone, so that only whom it concerns is hurt.
 fn together(folders: &Folders, requests: &[&Needs]) -> Vec<Answer> {
     match Pass::new(folders, requests).and_then(Pass::run) {
         Ok(rows) => rows
@@ -68,6 +75,8 @@ fn together(folders: &Folders, requests: &[&Needs]) -> Vec<Answer> {
 
 struct Pass<'a> {
     keys: Keys,
+    /// See [`carried_by`].
+    carried_by: Option<String>,
     requests: Vec<Request<'a>>,
     days: Days<'a>,
     window: i64,
@@ -129,12 +138,13 @@ impl<'a> Request<'a> {
 impl<'a> Pass<'a> {
     fn new(folders: &'a Folders, requests: &[&'a Needs]) -> Result<Self, WarehouseError> {
         let window = requests.first().map_or(1, |needs| i64::from(needs.window_days));
-        let mut days = Days::of(folders)?;
+        let carried_by = requests.first().and_then(|needs| carried_by(needs));
+        let mut days = Days::of(folders, carried_by.as_deref())?;
         let mut requests: Vec<Request<'_>> = requests.iter().map(|needs| Request::of(needs)).collect();
         for request in &mut requests {
             request.fault = days.find(request, window).err();
         }
-        Ok(Self { keys: Keys::new(), requests, days, window })
+        Ok(Self { keys: Keys::new(), carried_by, requests, days, window })
     }
 
     /// The rows of each request, or why it has none; an error where the pass as a whole broke off.
@@ -165,7 +175,7 @@ impl<'a> Pass<'a> {
         let needs: Vec<&Needs> = self.requests.iter().map(|request| request.needs).collect();
         let earliest = live.map(|request| request.since).min().unwrap_or(first);
         let mut noted = Noted::new(&self.requests, self.window);
-        let sought = Sought::new(self.keys, &noted.experiments);
+        let sought = Sought::new(self.keys, &noted.experiments, self.carried_by.as_deref());
         // Of a night's few days the units are read first, and then only they are looked for in the days before.
         let short = earliest < first && last - first < SHORT * self.window;
         let mut held = BTreeMap::new();
@@ -282,7 +292,10 @@ impl Task<'_> {
 /// The day partitions that a pass reads; none where there is none.
 struct Days<'a> {
     folders: &'a Folders,
-    /// The days of assignments that have a folder.
+    /// The table that says what units met, and what it must have.
+    source: Table,
+    exposing: Vec<Wanted>,
+    /// The days of that table that have a folder.
     listed: Vec<i64>,
     events: BTreeMap<i64, Option<Day>>,
     assignments: BTreeMap<i64, Option<Day>>,
@@ -291,10 +304,15 @@ struct Days<'a> {
 }
 
 impl<'a> Days<'a> {
-    fn of(folders: &'a Folders) -> Result<Self, WarehouseError> {
-        let listed = folders.dates(Table::Assignments)?.into_iter().map(|date| midnight(date).div_euclid(DAY));
+    fn of(folders: &'a Folders, carried_by: Option<&str>) -> Result<Self, WarehouseError> {
+        let (source, exposing) = match carried_by {
+            None => (Table::Assignments, assignments::wanted().to_vec()),
+            Some(unit_type) => (Table::Events, assignments::carrying(unit_type)),
+        };
+        let listed = folders.dates(source)?.into_iter().map(|date| midnight(date).div_euclid(DAY));
         let (events, assignments) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { folders, listed: listed.collect(), events, assignments, checked: BTreeSet::new() })
+        let listed = listed.collect();
+        Ok(Self { folders, source, exposing, listed, events, assignments, checked: BTreeSet::new() })
     }
 
     /// Finds the days that a request reads, and refuses those that it cannot be met from.
@@ -310,17 +328,17 @@ impl<'a> Days<'a> {
         let earlier: Vec<i64> =
             self.listed.iter().copied().filter(|day| (request.since..first).contains(day)).collect();
         for day in earlier.into_iter().chain(first..=last + window) {
-            let found = look(self.folders, &mut self.assignments, Table::Assignments, day)?;
+            let found = look(self.folders, &mut self.assignments, self.source, day)?;
             // A cohort date without assignments beside a day with events is a fault of the lake, not a day without
             // units. Other days may be absent: they only serve to find units that met another variant.
             if found.is_none() && request.needs.has_cohort_on(day) {
-                let reason = "there are no assignments for a date that has events";
-                return Err(absent(self.folders, Table::Assignments, day, reason));
+                let reason = "there are no exposures for a date that has events";
+                return Err(absent(self.folders, self.source, day, reason));
             }
             if let Some(found) = found
                 && !self.checked.contains(&day)
             {
-                check(found, &assignments::wanted())?;
+                check(found, &self.exposing)?;
                 self.checked.insert(day);
             }
         }

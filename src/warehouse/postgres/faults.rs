@@ -7,45 +7,17 @@ use sqlx::{PgPool, Row};
 
 use crate::domain::tls_advice;
 use crate::warehouse::error::WarehouseError;
+use crate::warehouse::tables::{self, Columns, Holds, Tables};
 
-/// A column that must be there.
-struct Needed {
-    column: &'static str,
-    /// The server's names of the types that it may have.
-    types: &'static [&'static str],
-    /// Whether it is read for some metrics only, so that the user need not see it.
-    on_demand: bool,
+/// The server's names of the types that a column may have.
+fn types(holds: Holds) -> &'static [&'static str] {
+    match holds {
+        Holds::Text => &["text", "varchar"],
+        Holds::Key => &["uuid"],
+        Holds::Instant => &["timestamptz"],
+        Holds::Json => &["jsonb"],
+    }
 }
-
-const fn needed(column: &'static str, types: &'static [&'static str]) -> Needed {
-    Needed { column, types, on_demand: false }
-}
-
-const fn on_demand(column: &'static str) -> Needed {
-    Needed { column, types: &["jsonb"], on_demand: true }
-}
-
-const TEXTS: &[&str] = &["text", "varchar"];
-
-const ASSIGNMENTS: &[Needed] = &[
-    needed("experiment_id", &["uuid"]),
-    needed("unit_id", TEXTS),
-    needed("variant_id", &["uuid"]),
-    needed("assigned_at", &["timestamptz"]),
-];
-
-const EVENTS: &[Needed] = &[
-    needed("event_type", TEXTS),
-    needed("unit_type", TEXTS),
-    needed("unit_id", TEXTS),
-    needed("timestamp", &["timestamptz"]),
-    needed("metrics", &["jsonb"]),
-    on_demand("context"),
-    on_demand("payload"),
-];
-
-/// The columns of each table with their types.
-pub(super) type Columns = BTreeMap<String, Vec<(String, String)>>;
 
 /// Whether the query named something that is not there, or of another type.
 pub(super) fn concerns_schema(error: &sqlx::Error) -> bool {
@@ -59,49 +31,22 @@ pub(super) fn concerns_schema(error: &sqlx::Error) -> bool {
 }
 
 /// The columns of the tables that the warehouse reads.
-pub(super) async fn columns(pool: &PgPool) -> Result<Columns, sqlx::Error> {
-    let mut columns = Columns::new();
-    for row in sqlx::query(include_str!("../../../queries/warehouse/columns.sql")).fetch_all(pool).await? {
+pub(super) async fn columns(pool: &PgPool, tables: &Tables) -> Result<BTreeMap<String, Columns>, sqlx::Error> {
+    let mut columns = BTreeMap::<String, Columns>::new();
+    let names = [tables.events.to_string(), tables.assignments.to_string()];
+    let query = sqlx::query(include_str!("../../../queries/warehouse/postgres/columns.sql")).bind(names.as_slice());
+    for row in query.fetch_all(pool).await? {
         columns.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
     }
     Ok(columns)
 }
 
 /// Everything that the tables lack.
-pub(super) fn schema_faults(columns: &Columns) -> Vec<WarehouseError> {
-    let mut faults = Vec::new();
-    for (table, needed) in [("assignments", ASSIGNMENTS), ("events", EVENTS)] {
-        match columns.get(table) {
-            Some(found) => faults.extend(needed.iter().filter_map(|needed| column_fault(table, needed, found))),
-            None => faults.push(WarehouseError::MissingTable {
-                table: format!("the table exp.{table}"),
-                advice: "check that the URL names the right database, that its migrations ran, and that the user may \
-                         see schema exp"
-                    .to_owned(),
-            }),
-        }
-    }
-    faults
-}
-
-fn column_fault(table: &str, needed: &Needed, found: &[(String, String)]) -> Option<WarehouseError> {
-    let column = needed.column.to_owned();
-    match found.iter().find(|(name, _)| *name == column) {
-        Some((_, held)) if needed.types.contains(&held.as_str()) => None,
-        Some((_, held)) => Some(WarehouseError::WrongColumn {
-            table: format!("exp.{table}"),
-            column,
-            expected: needed.types.join(" or "),
-            found: held.clone(),
-        }),
-        None if needed.on_demand => None,
-        None => Some(WarehouseError::MissingColumn {
-            table: format!("the table exp.{table}"),
-            column,
-            needed_by: "the warehouse".to_owned(),
-            found: found.iter().map(|(name, _)| name.clone()).collect(),
-        }),
-    }
+pub(super) fn schema_faults(tables: &Tables, columns: &BTreeMap<String, Columns>) -> Vec<WarehouseError> {
+    let advice =
+        "check that the URL names the right database, that its migrations ran, and that the user may see its schema";
+    let read = [(&tables.assignments, tables::ASSIGNMENTS), (&tables.events, tables::EVENTS)];
+    tables::faults(&read, columns, types, advice)
 }
 
 /// What to do about an error, if it is one of TLS.

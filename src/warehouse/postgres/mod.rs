@@ -1,30 +1,29 @@
 //! The warehouse in PostgreSQL: the `exp` schema itself, or a replica of it.
 
 mod copied;
-mod examine;
 mod faults;
 mod stream;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::civil::Date;
 use sqlx::postgres::types::PgInterval;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query;
-use sqlx::types::Uuid;
-use sqlx::types::chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, Transaction};
+use sqlx::types::chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, Transaction, TypeInfo, ValueRef};
+use tokio::sync::OnceCell;
 
-use crate::domain::CohortRequest;
-
-use super::cohort_rows::{CohortRow, Moments};
+use super::cohort_rows::CohortRow;
 use super::error::{Cause, WarehouseError};
-use super::instants::{Micros, instant_of, midnight, next_midnight};
-use super::needs::{MetricNeed, Needs};
-use super::sql::{self, Bind, Statement};
-use super::{Collected, Partition, Warehouse};
+use super::examine::Remark;
+use super::instants::Micros;
+use super::needs::Needs;
+use super::sql::{self, Bind, Cell, Dialect, Engine, Known, Row, SqlWarehouse, Statement};
+use super::tables::Tables;
+use crate::domain::{ExposedBy, Session};
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +37,8 @@ pub struct PostgresSettings {
     pub statement_timeout: Duration,
     /// The most connections held at once.
     pub max_connections: u32,
+    /// The two tables.
+    pub tables: Tables,
 }
 
 impl fmt::Debug for PostgresSettings {
@@ -50,14 +51,20 @@ impl fmt::Debug for PostgresSettings {
     }
 }
 
-/// The tables `exp.assignments` and `exp.events` of a PostgreSQL database, only ever read.
+/// Two tables of a PostgreSQL database, only ever read.
+pub type PostgresWarehouse = SqlWarehouse<Postgres>;
+
+/// The server behind such a warehouse.
 ///
-/// `exp.assignments` is unique in (experiment, unit), so no unit can be in two arms and none is counted as such.
+/// `exp.assignments` is unique in (experiment, unit): then no unit can be in two arms and none is counted as such. A table or
+/// view without that key is read as a lake is.
 #[derive(Clone, Debug)]
-pub struct PostgresWarehouse {
+pub struct Postgres {
     pool: PgPool,
     statement_timeout: Duration,
     place: String,
+    tables: Tables,
+    unique: Arc<OnceCell<()>>,
 }
 
 impl PostgresWarehouse {
@@ -85,26 +92,33 @@ impl PostgresWarehouse {
             // Others may wait for a connection while a query runs to its own limit.
             .acquire_timeout(settings.statement_timeout + CONNECT_TIMEOUT)
             .connect_lazy_with(options);
-        Ok(Self { pool, statement_timeout: settings.statement_timeout, place })
+        let PostgresSettings { statement_timeout, tables, .. } = settings;
+        Ok(SqlWarehouse { engine: Postgres { pool, statement_timeout, place, tables, unique: Arc::default() } })
     }
 
     /// A warehouse over connections that exist already.
     pub fn from_pool(pool: PgPool, statement_timeout: Duration) -> Self {
         let place = place_of(&pool.connect_options());
-        Self { pool, statement_timeout, place }
+        let tables = Tables::of_schema("exp");
+        SqlWarehouse { engine: Postgres { pool, statement_timeout, place, tables, unique: Arc::default() } }
     }
+}
 
+impl Postgres {
     /// A transaction that can neither write nor outlast the timeout, and whose plans see the actual values.
     async fn reading(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        // Since version 14 a server can look whether anybody still waits for the answer.
         let settings = "SELECT set_config('statement_timeout', $1, true), set_config('plan_cache_mode', \
-                        'force_custom_plan', true), set_config('jit', 'off', true)";
+                        'force_custom_plan', true), set_config('jit', 'off', true), \
+                        CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL \
+                        THEN set_config('client_connection_check_interval', '2s', true) END";
         let timeout_ms = self.statement_timeout.as_millis().to_string();
         sqlx::query(settings).bind(timeout_ms).execute(&mut *transaction).await?;
         Ok(transaction)
     }
 
-    async fn rows(&self, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
+    async fn fetch(&self, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut transaction = self.reading().await?;
         let query = sqlx::query(AssertSqlSafe(statement.sql.as_str())).persistent(false);
         let query = statement.binds.iter().fold(query, bind);
@@ -116,8 +130,8 @@ impl PostgresWarehouse {
     /// The error in words, with a look at the tables where the query missed something in them.
     async fn explain(&self, error: sqlx::Error, doing: String) -> WarehouseError {
         if faults::concerns_schema(&error)
-            && let Ok(columns) = faults::columns(&self.pool).await
-            && let Some(fault) = faults::schema_faults(&columns).into_iter().next()
+            && let Ok(columns) = faults::columns(&self.pool, &self.tables).await
+            && let Some(fault) = faults::schema_faults(&self.tables, &columns).into_iter().next()
         {
             return fault;
         }
@@ -126,67 +140,75 @@ impl PostgresWarehouse {
 }
 
 #[async_trait]
-impl Warehouse for PostgresWarehouse {
-    async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError> {
-        let statement = Statement {
-            sql: include_str!("../../../queries/warehouse/partition.sql").to_owned(),
-            binds: [midnight(date), next_midnight(midnight(date))].map(Bind::Instant).to_vec(),
-        };
-        let read = async {
-            let rows = self.rows(&statement).await?;
-            let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-            Ok((row.try_get::<i64, _>(0)?, row.try_get::<Option<DateTime<Utc>>, _>(1)?))
-        };
-        match read.await {
-            Ok((0, _)) => Ok(None),
-            Ok((rows, latest)) => Ok(Some(Partition {
-                date,
-                rows: rows.unsigned_abs(),
-                latest_event_at: latest.and_then(|latest| instant_of(latest.timestamp_micros())),
-            })),
-            Err(error) => Err(self.explain(error, format!("counting the events of {date}")).await),
-        }
+impl Engine for Postgres {
+    fn tables(&self) -> &Tables {
+        &self.tables
     }
 
-    async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
-        let needs = Needs::of(request)?;
-        if needs.spans.is_empty() {
-            return Collected::from_rows(&needs, Vec::new());
-        }
-        let statement = sql::compile(&needs, &sql::Postgres)?;
-        let read = async {
-            let rows = self.rows(&statement).await?;
-            rows.iter().map(|row| cohort_row(&needs, row)).collect::<Result<Vec<_>, sqlx::Error>>()
-        };
-        match read.await {
-            Ok(rows) => Collected::from_rows(&needs, rows),
-            Err(error) => Err(self.explain(error, format!("collecting experiment {:?}", needs.experiment)).await),
-        }
+    fn place(&self) -> &str {
+        &self.place
     }
 
-    async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
-        let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
-        // A request that cannot be is told by its own query.
-        if let Ok(needs) = needs
-            && needs.len() > 1
-        {
-            match self.stream(&needs).await {
-                Ok(Some(rows)) => {
-                    return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
-                }
-                Ok(None) => {}
-                Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
+    async fn known(&self) -> Result<Known, WarehouseError> {
+        if !self.unique.initialized() {
+            let doing = "looking at the table of assignments";
+            let sql = include_str!("../../../queries/warehouse/postgres/unique.sql").to_owned();
+            let table = sql::Postgres.table(&self.tables.assignments);
+            let rows = self.rows(&Statement { sql, binds: vec![Bind::Text(table)] }, doing).await?;
+            if sql::only(&rows, doing)?[0] == Cell::Integer(1) {
+                let _ = self.unique.set(());
             }
         }
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            answers.push(self.collect(request).await);
-        }
-        answers
+        Ok(Known {
+            dialect: Arc::new(sql::Postgres),
+            tables: self.tables.clone(),
+            unique: self.unique.initialized(),
+            cluster: None,
+        })
     }
 
-    fn describe(&self) -> String {
-        self.place.clone()
+    async fn rows(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError> {
+        let read = async {
+            let rows = self.fetch(statement).await?;
+            rows.iter().map(cells).collect::<Result<Vec<Row>, sqlx::Error>>()
+        };
+        match read.await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.explain(error, doing.to_owned()).await),
+        }
+    }
+
+    async fn stream(&self, requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, WarehouseError> {
+        let from_assignments = requests.iter().all(|needs| needs.exposed_by == ExposedBy::Assignment);
+        // Where a unit may come twice, only the query knows which of its rows count.
+        if !from_assignments || !self.known().await?.unique {
+            return Ok(None);
+        }
+        match self.copy(requests).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.explain(error, "streaming the events".to_owned()).await),
+        }
+    }
+
+    async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError> {
+        match faults::columns(&self.pool, &self.tables).await {
+            Ok(columns) => Ok(faults::schema_faults(&self.tables, &columns)),
+            Err(error) => Err(self.explain(error, "looking at the tables".to_owned()).await),
+        }
+    }
+
+    async fn session(&self) -> Result<Option<Session>, WarehouseError> {
+        let doing = "asking the server about the connection";
+        let sql = include_str!("../../../queries/checks/session.sql").to_owned();
+        let rows = self.rows(&Statement { sql, binds: Vec::new() }, doing).await?;
+        let text = sql::only(&rows, doing)?[0].text().unwrap_or_default();
+        serde_json::from_str(text)
+            .map(Some)
+            .map_err(|error| WarehouseError::Query { doing: doing.to_owned(), source: error.into() })
+    }
+
+    async fn remarks(&self) -> Result<Vec<Remark>, WarehouseError> {
+        Ok(Vec::new())
     }
 }
 
@@ -203,6 +225,7 @@ fn bind<'q>(query: Query<'q, sqlx::Postgres, PgArguments>, value: &'q Bind) -> Q
         Bind::Float(number) => query.bind(*number),
         Bind::Instant(instant) => query.bind(chrono_instant(*instant)),
         Bind::Length(microseconds) => query.bind(PgInterval { months: 0, days: 0, microseconds: *microseconds }),
+        Bind::Null => query.bind(None::<String>),
     }
 }
 
@@ -211,30 +234,18 @@ fn chrono_instant(instant: Micros) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(instant).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-fn cohort_row(needs: &Needs, row: &PgRow) -> Result<CohortRow, sqlx::Error> {
-    let moments = |(place, metric): (usize, &MetricNeed)| -> Result<Moments, sqlx::Error> {
-        let get = |name: &str| row.try_get::<f64, _>(format!("{name}_{place}").as_str());
-        let (mean_y, m2_y) = (get("mean_y")?, get("m2_y")?);
-        let (mean_d, m2_d, c_yd) = match metric.denominator {
-            Some(_) => (get("mean_d")?, get("m2_d")?, get("c_yd")?),
-            None => (1.0, 0.0, 0.0),
-        };
-        Ok(Moments { mean_y, m2_y, mean_d, m2_d, c_yd })
+fn cells(row: &PgRow) -> Result<Row, sqlx::Error> {
+    let cell = |place: usize| {
+        let value = row.try_get_raw(place)?;
+        if value.is_null() {
+            return Ok(Cell::Null);
+        }
+        Ok(match value.type_info().name() {
+            "INT4" => Cell::Integer(row.try_get::<i32, _>(place)?.into()),
+            "INT8" => Cell::Integer(row.try_get(place)?),
+            "FLOAT8" => Cell::Float(row.try_get(place)?),
+            _ => Cell::Text(row.try_get(place)?),
+        })
     };
-    Ok(CohortRow {
-        cohort_date: civil(row.try_get::<NaiveDate, _>("cohort_date")?)?,
-        epoch: row.try_get("epoch")?,
-        variant_id: row.try_get::<Uuid, _>("variant_id")?.to_string(),
-        units: row.try_get("units")?,
-        events: row.try_get("events")?,
-        missing: row.try_get("missing")?,
-        not_numbers: row.try_get("not_numbers")?,
-        multiple_exposed: 0,
-        moments: needs.metrics.iter().enumerate().map(moments).collect::<Result<_, _>>()?,
-    })
-}
-
-/// Both calendars write a date as YYYY-MM-DD.
-fn civil(date: NaiveDate) -> Result<Date, sqlx::Error> {
-    date.to_string().parse().map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))
+    (0..row.len()).map(cell).collect()
 }

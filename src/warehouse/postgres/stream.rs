@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::PostgresWarehouse;
+use super::Postgres;
 use super::copied::{Copied, Fields};
 use crate::domain::Field;
 use crate::warehouse::cohort_rows::CohortRow;
@@ -35,22 +35,25 @@ const EPOCH: Micros = 946_684_800_000_000;
 /// How many exposures a request has on each day.
 type Counts = BTreeMap<i64, i64>;
 
-impl PostgresWarehouse {
+impl Postgres {
     /// The rows of every request, or none if queries are the faster way.
-    pub(super) async fn stream(&self, requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, sqlx::Error> {
+    pub(super) async fn copy(&self, requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, sqlx::Error> {
+        let assignments = sql::Postgres.table(&self.tables.assignments);
+        let events = sql::Postgres.table(&self.tables.events);
         let mut transaction = self.reading().await?;
         sqlx::query("SELECT set_config('standard_conforming_strings', 'on', true)").execute(&mut *transaction).await?;
-        let counts = exposures_by_day(&mut transaction, requests).await?;
+        let counts = exposures_by_day(&mut transaction, &assignments, requests).await?;
         let reads = Reads::of(requests.iter());
         let units: i64 = counts.values().sum();
         let mut rows: Vec<Vec<CohortRow>> = requests.iter().map(|_| Vec::new()).collect();
         if units > 0 {
-            if expected_events(&mut transaction, &reads).await? > EVENTS_PER_UNIT * units as f64 {
+            if expected_events(&mut transaction, &events, &reads).await? > EVENTS_PER_UNIT * units as f64 {
                 return Ok(None);
             }
             let programs: Vec<Program> = requests.iter().map(|needs| Program::of(needs, &reads)).collect();
             for days in parts_of(&counts) {
-                let mut part = Part { requests, reads: &reads, programs: &programs, keys: Keys::new(), days };
+                let tables = (events.as_str(), assignments.as_str());
+                let part = Part { tables, requests, reads: &reads, programs: &programs, keys: Keys::new(), days };
                 part.read(&mut transaction, &mut rows).await?;
             }
         }
@@ -61,6 +64,8 @@ impl PostgresWarehouse {
 
 /// Cohort dates, counted from 1970, that are read together.
 struct Part<'a> {
+    /// Events and assignments, as they are called in a statement.
+    tables: (&'a str, &'a str),
     requests: &'a [Needs],
     reads: &'a Reads,
     programs: &'a [Program],
@@ -69,7 +74,7 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    async fn read(&mut self, connection: &mut PgConnection, rows: &mut [Vec<CohortRow>]) -> Result<(), sqlx::Error> {
+    async fn read(&self, connection: &mut PgConnection, rows: &mut [Vec<CohortRow>]) -> Result<(), sqlx::Error> {
         let mut open = Open::default();
         self.expose(connection, &mut open).await?;
         open.index();
@@ -95,7 +100,7 @@ impl Part<'_> {
         let copy = format!(
             "COPY (SELECT a.experiment_id, a.unit_id, a.variant_id, a.assigned_at {} AND a.assigned_at >= {} AND \
              a.assigned_at < {}) TO STDOUT (FORMAT binary)",
-            of_experiments(self.requests),
+            of_experiments(self.tables.1, self.requests),
             instant(first * DAY),
             instant((last + 1) * DAY),
         );
@@ -140,7 +145,7 @@ impl Part<'_> {
     async fn count(&self, connection: &mut PgConnection, open: &mut Open) -> Result<(), sqlx::Error> {
         let window = self.requests.iter().map(|needs| needs.window).max().unwrap_or(DAY);
         let span = (self.days.0 * DAY, (self.days.1 + 1) * DAY + window);
-        let mut stream = connection.copy_out_raw(&events(self.reads, self.requests, span)).await?;
+        let mut stream = connection.copy_out_raw(&events(self.tables.0, self.reads, self.requests, span)).await?;
         let mut copied = Copied::default();
         let mut batch = self.batch();
         while let Some(bytes) = stream.try_next().await? {
@@ -181,7 +186,7 @@ fn number(row: &mut Fields<'_>) -> Result<f64, sqlx::Error> {
 }
 
 /// What counts of the events that happened in that time.
-fn events(reads: &Reads, requests: &[Needs], (from, to): (Micros, Micros)) -> String {
+fn events(table: &str, reads: &Reads, requests: &[Needs], (from, to): (Micros, Micros)) -> String {
     let places = |column: &str, names: &[String]| {
         let cases =
             (0..).zip(names).map(|(place, name): (u16, &String)| format!(" WHEN {} THEN {place}", literal(name)));
@@ -196,12 +201,11 @@ fn events(reads: &Reads, requests: &[Needs], (from, to): (Micros, Micros)) -> St
         };
         let events: BTreeSet<String> = requests.iter().flat_map(reading).collect();
         let events: Vec<String> = events.into_iter().collect();
-        let column = format!("e.{}", sql::Postgres.quote(field.root.as_str()));
-        let member = sql::Postgres.json_member(&column, &field.key);
+        let member = sql::Postgres.field(field);
         format!(", CASE WHEN e.event_type IN ({}) THEN CAST({member} AS text) END", among(&events))
     };
     format!(
-        "COPY (SELECT e.unit_id, {}, {}, e.\"timestamp\"{} FROM exp.events AS e WHERE e.\"timestamp\" >= {} AND \
+        "COPY (SELECT e.unit_id, {}, {}, e.\"timestamp\"{} FROM {table} AS e WHERE e.\"timestamp\" >= {} AND \
          e.\"timestamp\" < {} AND e.event_type IN ({}) AND e.unit_type IN ({})) TO STDOUT (FORMAT binary)",
         places("e.event_type", &reads.types),
         places("e.unit_type", &reads.unit_types),
@@ -213,18 +217,22 @@ fn events(reads: &Reads, requests: &[Needs], (from, to): (Micros, Micros)) -> St
     )
 }
 
-fn of_experiments(requests: &[Needs]) -> String {
+fn of_experiments(table: &str, requests: &[Needs]) -> String {
     let keys: Vec<String> = requests.iter().map(|needs| format!("'{}'", needs.experiment_id)).collect();
-    format!("FROM exp.assignments AS a WHERE a.experiment_id IN ({})", keys.join(", "))
+    format!("FROM {table} AS a WHERE a.experiment_id IN ({})", keys.join(", "))
 }
 
-async fn exposures_by_day(connection: &mut PgConnection, requests: &[Needs]) -> Result<Counts, sqlx::Error> {
+async fn exposures_by_day(
+    connection: &mut PgConnection,
+    table: &str,
+    requests: &[Needs],
+) -> Result<Counts, sqlx::Error> {
     let from = requests.iter().map(|needs| needs.exposed_from).min().unwrap_or(0);
     let to = requests.iter().map(|needs| needs.events_to - needs.window).max().unwrap_or(0);
     let sql = format!(
         "SELECT CAST(floor(extract(epoch FROM a.assigned_at) / 86400) AS bigint), count(*) {} AND a.assigned_at >= {} \
          AND a.assigned_at < {} GROUP BY 1",
-        of_experiments(requests),
+        of_experiments(table, requests),
         instant(from),
         instant(to),
     );
@@ -233,9 +241,9 @@ async fn exposures_by_day(connection: &mut PgConnection, requests: &[Needs]) -> 
 }
 
 /// About how many events would be streamed, as the server expects.
-async fn expected_events(connection: &mut PgConnection, reads: &Reads) -> Result<f64, sqlx::Error> {
+async fn expected_events(connection: &mut PgConnection, table: &str, reads: &Reads) -> Result<f64, sqlx::Error> {
     let sql = format!(
-        "EXPLAIN (FORMAT json) SELECT FROM exp.events AS e WHERE e.\"timestamp\" >= {} AND e.\"timestamp\" < {}",
+        "EXPLAIN (FORMAT json) SELECT FROM {table} AS e WHERE e.\"timestamp\" >= {} AND e.\"timestamp\" < {}",
         instant(reads.span.start),
         instant(reads.span.end),
     );

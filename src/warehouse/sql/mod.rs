@@ -1,147 +1,175 @@
-//! Compiles a request to one SQL statement. The template gives the structure, the dialect the engine's own words,
-//! and every value is bound, never written into the text.
+//! Warehouses that speak SQL: one compiler, a small dialect per engine, and the questions that all engines are asked alike.
+//!
+//! An engine knows how to connect, to run a statement and to put its own faults into words. Everything else is here.
 
+mod compile;
 mod dialect;
-mod postgres;
+mod dialects;
+mod examine;
+mod rows;
+mod statement;
 #[cfg(test)]
 mod tests;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
-use sqlx::types::Uuid;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use jiff::civil::Date;
+
+pub(crate) use compile::{Place, Source, compile};
 pub(crate) use dialect::Dialect;
-pub(crate) use postgres::Postgres;
+pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed};
+pub(crate) use rows::{Cell, Row, only};
+pub(crate) use statement::{Bind, Binder, Statement, literal};
 
+use super::cohort_rows::CohortRow;
 use super::error::WarehouseError;
-use super::instants::Micros;
-use super::needs::{Adds, MetricNeed, Needs, Reading};
-use crate::domain::Field;
+use super::examine::Remark;
+use super::instants::{instant_of, midnight, next_midnight};
+use super::needs::Needs;
+use super::tables::Tables;
+use super::{Collected, Partition, Warehouse};
+use crate::domain::{CohortRequest, Session};
 
-/// A statement and the values of its parameters, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Statement {
-    pub sql: String,
-    pub binds: Vec<Bind>,
+/// What an engine knows of its tables once it has looked at them.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) dialect: Arc<dyn Dialect>,
+    /// The tables that the one query reads; those of each shard where there are shards.
+    pub(crate) tables: Tables,
+    /// Whether no unit can come twice in an experiment's assignments.
+    pub(crate) unique: bool,
+    /// The cluster on whose shards the tables lie.
+    pub(crate) cluster: Option<String>,
 }
 
-/// The value of a parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Bind {
-    Key(Uuid),
-    Text(String),
-    Integer(i64),
-    Float(f64),
-    /// An instant.
-    Instant(Micros),
-    /// A length of time.
-    Length(Micros),
+/// One kind of server, or file, that runs SQL.
+#[async_trait]
+pub(crate) trait Engine: Send + Sync {
+    /// The tables as they are called in the connection.
+    fn tables(&self) -> &Tables;
+
+    /// Where it is, for logs; holds no secret.
+    fn place(&self) -> &str;
+
+    /// What the tables are like; asked of the server once.
+    async fn known(&self) -> Result<Known, WarehouseError>;
+
+    /// Runs a statement that reads. It ends by itself when the time is up, and when the answer is no longer waited for.
+    async fn rows(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError>;
+
+    /// The rows of each request from one narrow stream of events, where that is faster than a query for each.
+    async fn stream(&self, _requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, WarehouseError> {
+        Ok(None)
+    }
+
+    /// Everything that the tables lack.
+    async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError>;
+
+    /// What the server says of the connection, where it can say all that a session holds.
+    async fn session(&self) -> Result<Option<Session>, WarehouseError> {
+        Ok(None)
+    }
+
+    /// What somebody should know of the server and of what the user may do.
+    async fn remarks(&self) -> Result<Vec<Remark>, WarehouseError>;
 }
 
-/// Values on their way to becoming parameters.
-struct Binder<'a> {
-    dialect: &'a dyn Dialect,
-    binds: Vec<Bind>,
+/// A warehouse behind an engine.
+#[derive(Clone, Debug)]
+pub struct SqlWarehouse<E> {
+    pub(super) engine: E,
 }
 
-impl Binder<'_> {
-    fn bind(&mut self, value: Bind) -> String {
-        self.binds.push(value);
-        self.dialect.placeholder(self.binds.len())
+#[async_trait]
+impl<E: Engine> Warehouse for SqlWarehouse<E> {
+    async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError> {
+        let known = self.engine.known().await?;
+        let (from, to) = (midnight(date), next_midnight(midnight(date)));
+        let doing = format!("counting the events of {date}");
+        let statement =
+            over_events(include_str!("../../../queries/warehouse/partition.sql"), &known, &self.engine, from, to);
+        let rows = self.engine.rows(&statement, &doing).await?;
+        let row = rows::only(&rows, &doing)?;
+        let (events, latest, unreadable) = (row[0].count(&doing)?, row[1].integer(), row[2].count(&doing)?);
+        if unreadable > 0 {
+            return Err(WarehouseError::WrongColumn {
+                table: self.engine.tables().events.to_string(),
+                column: "timestamp".to_owned(),
+                expected: "an instant such as 2026-01-05T12:00:00Z".to_owned(),
+                found: format!("something else in {unreadable} rows near {date}"),
+            });
+        }
+        let latest_event_at = latest.filter(|_| events > 0).and_then(instant_of);
+        Ok((events > 0).then_some(Partition { date, rows: events.unsigned_abs(), latest_event_at }))
+    }
+
+    async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
+        let needs = Needs::of(request)?;
+        if needs.spans.is_empty() {
+            return Collected::from_rows(&needs, Vec::new());
+        }
+        let known = self.engine.known().await?;
+        let statement = cohorts(&needs, &known)?;
+        let doing = format!("collecting experiment {:?}", needs.experiment);
+        let answer = self.engine.rows(&statement, &doing).await?;
+        Collected::from_rows(&needs, rows::cohorts(&needs, &answer, &self.engine.tables().assignments, &doing)?)
+    }
+
+    async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
+        let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
+        // A request that cannot be is told by its own query.
+        if let Ok(needs) = needs
+            && needs.len() > 1
+        {
+            match self.engine.stream(&needs).await {
+                Ok(Some(rows)) => {
+                    return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
+                }
+                Ok(None) => {}
+                Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
+            }
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(self.collect(request).await);
+        }
+        answers
+    }
+
+    fn describe(&self) -> String {
+        self.engine.place().to_owned()
     }
 }
 
-/// The statement that collects moments and health of the request's cohorts.
-pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect) -> Result<Statement, WarehouseError> {
-    let mut binder = Binder { dialect, binds: Vec::new() };
-    let experiment_id = binder.bind(Bind::Key(needs.experiment_id));
-    let unit_type = binder.bind(Bind::Text(needs.unit_type.clone()));
-    let exposed_from = binder.bind(Bind::Instant(needs.exposed_from));
-    let events_to = binder.bind(Bind::Instant(needs.events_to));
-    let window = binder.bind(Bind::Length(needs.window));
-    let spans: Vec<Value> = needs
-        .spans
-        .iter()
-        .map(|span| {
-            let (from, to) = (binder.bind(Bind::Instant(span.from)), binder.bind(Bind::Instant(span.to)));
-            context! { from, to, epoch => binder.bind(Bind::Integer(span.epoch)) }
-        })
-        .collect();
-    let events: Vec<String> = needs.events.iter().map(|name| binder.bind(Bind::Text(name.clone()))).collect();
-    let sums: Vec<String> = needs.sums.iter().map(|sum| unit_sum(&events[sum.event], sum.adds, &mut binder)).collect();
-    let template_context = context! {
-        materialized => dialect.materialized(),
-        fence => dialect.fence(),
-        assignments => table("assignments", dialect),
-        events_table => table("events", dialect),
-        timestamp => dialect.quote("timestamp"),
-        cohort_date => dialect.utc_date("a.assigned_at"),
-        window_end => dialect.later("x.assigned_at", &window),
-        fields => fields(needs, &events, dialect),
-        readings => readings(needs, &events),
-        metrics => metrics(needs, dialect),
-        experiment_id, unit_type, exposed_from, events_to, spans, events, sums,
+/// The one query.
+pub(crate) fn cohorts(needs: &Needs, known: &Known) -> Result<Statement, WarehouseError> {
+    known.dialect.refuse(needs, &known.tables.events).map_or(Ok(()), Err)?;
+    let place =
+        Place { tables: &known.tables, source: Source::of(needs, known.unique), cluster: known.cluster.as_deref() };
+    compile(needs, known.dialect.as_ref(), &place)
+}
+
+/// A small query over the events of `from..to`.
+fn over_events(template: &str, known: &Known, engine: &dyn Engine, from: i64, to: i64) -> Statement {
+    let dialect = known.dialect.as_ref();
+    let mut binder = Binder::default();
+    let column = format!("e.{}", dialect.quote("timestamp"));
+    let instant = dialect.instant(&column);
+    let bounds = [from, to].map(|at| binder.bind(Bind::Instant(at)));
+    let exactly = format!("{instant} >= {} AND {instant} < {}", bounds[0], bounds[1]);
+    let reach = dialect.reach(&column, from, to, &mut binder);
+    let (filter, misread) = match (reach, dialect.may_misread()) {
+        // What cannot be read must not pass for an event of another day.
+        (Some(reach), true) => (reach, format!("count(CASE WHEN {instant} IS NULL THEN 1 END)")),
+        (Some(reach), false) => (format!("{reach} AND {exactly}"), dialect.integer("0")),
+        (None, _) => (exactly.clone(), dialect.integer("0")),
     };
-    let sql = render(template_context).map_err(|error| WarehouseError::Query {
-        doing: format!("writing the query of experiment {:?}", needs.experiment),
-        source: error.into(),
-    })?;
-    Ok(Statement { sql, binds: binder.binds })
-}
-
-fn render(values: Value) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.add_template("cohorts.sql", include_str!("../../../queries/warehouse/cohorts.sql"))?;
-    environment.get_template("cohorts.sql")?.render(values)
-}
-
-fn table(name: &str, dialect: &dyn Dialect) -> String {
-    format!("{}.{}", dialect.quote("exp"), dialect.quote(name))
-}
-
-fn unit_sum(event: &str, adds: Adds, binder: &mut Binder<'_>) -> String {
-    match adds {
-        Adds::One => format!("count(CASE WHEN event_type = {event} THEN 1 END)"),
-        Adds::Number(field) => format!("sum(CASE WHEN event_type = {event} THEN number_{field} END)"),
-        Adds::OneAbove(field, threshold) => {
-            let threshold = binder.bind(Bind::Float(threshold));
-            format!("count(CASE WHEN event_type = {event} AND number_{field} > {threshold} THEN 1 END)")
-        }
-    }
-}
-
-fn fields(needs: &Needs, events: &[String], dialect: &dyn Dialect) -> Vec<Value> {
-    let sql = |(place, field): (usize, &Field)| {
-        let json = format!("json_{place}");
-        let needing = needs.readings.iter().filter(|reading| reading.field == place);
-        context! {
-            events => needing.map(|reading| events[reading.event].clone()).collect::<Vec<String>>(),
-            json => dialect.json_member(&format!("e.{}", dialect.quote(field.root.as_str())), &field.key),
-            missing => dialect.is_missing(&json),
-            number => dialect.number(&json),
-        }
-    };
-    needs.fields.iter().enumerate().map(sql).collect()
-}
-
-fn readings(needs: &Needs, events: &[String]) -> Vec<Value> {
-    let sql = |reading: &Reading| context! { event => events[reading.event].as_str(), field => reading.field };
-    needs.readings.iter().map(sql).collect()
-}
-
-fn metrics(needs: &Needs, dialect: &dyn Dialect) -> Vec<Value> {
-    let sql = |metric: &MetricNeed| {
-        let y = format!("sum_{}", metric.numerator);
-        let d = metric.denominator.map(|place| format!("sum_{place}"));
-        context! {
-            m2_y => dialect.centred_squares(&y),
-            m2_d => d.as_deref().map(|d| dialect.centred_squares(d)),
-            c_yd => d.as_deref().map(|d| dialect.centred_products(&y, d)),
-            y,
-            d,
-        }
-    };
-    needs.metrics.iter().map(sql).collect()
+    let text = template
+        .replace("{events}", &dialect.table(&engine.tables().events))
+        .replace("{filter}", &filter)
+        .replace("{exactly}", &exactly)
+        .replace("{latest}", &dialect.micros(&format!("max(CASE WHEN {exactly} THEN {instant} END)")))
+        .replace("{misread}", &misread);
+    binder.finish(&text, dialect)
 }

@@ -1,7 +1,7 @@
 //! The statement as PostgreSQL sees it, and the rules that its text keeps.
 
 use super::*;
-use crate::domain::EpochSpan;
+use crate::domain::{EpochSpan, TableName};
 use crate::warehouse::fixture::{EXPERIMENT, above, at, count, experiment, mean, ratio, request, sum};
 
 #[test]
@@ -19,17 +19,15 @@ fn one_statement_serves_all_metrics() {
         EpochSpan { epoch: 1, from: at("2026-01-05T02:15:00Z"), to: at("2026-02-01T00:00:00Z") },
         EpochSpan { epoch: 2, from: at("2026-02-01T00:15:00Z"), to: at("2026-03-01T00:00:00Z") },
     ];
-    let statement = compile(&Needs::of(&request).unwrap(), &Postgres).unwrap();
-    insta::assert_snapshot!(statement.sql);
+    let needs = Needs::of(&request).unwrap();
+    for (name, statement) in statements(&needs, Source::UniqueAssignments) {
+        insta::assert_snapshot!(format!("one_statement_serves_all_metrics_{name}"), statement.sql);
+    }
     let micros = |text: &str| Bind::Instant(at(text).as_microsecond());
+    let (_, statement) = statements(&needs, Source::UniqueAssignments).remove(0);
     assert_eq!(
         statement.binds,
         [
-            Bind::Key(EXPERIMENT.parse().unwrap()),
-            Bind::Text("user".to_owned()),
-            micros("2026-01-05T00:00:00Z"),
-            micros("2026-01-08T00:00:00Z"),
-            Bind::Length(86_400_000_000),
             // The spans are cut to the dates, and the one that lies outside them is gone.
             micros("2026-01-05T00:00:00Z"),
             micros("2026-01-05T02:00:00Z"),
@@ -37,11 +35,48 @@ fn one_statement_serves_all_metrics() {
             micros("2026-01-05T02:15:00Z"),
             micros("2026-01-07T00:00:00Z"),
             Bind::Integer(1),
+            Bind::Key(EXPERIMENT.parse().unwrap()),
             Bind::Text("plan_accepted".to_owned()),
             Bind::Text("plan_generated".to_owned()),
+            Bind::Text("user".to_owned()),
+            Bind::Length(86_400_000_000),
+            micros("2026-01-05T00:00:00Z"),
+            micros("2026-01-08T00:00:00Z"),
             Bind::Float(2000.0),
         ]
     );
+}
+
+/// The statement of every engine, from tables that are called alike.
+fn statements(needs: &Needs, source: Source) -> Vec<(&'static str, Statement)> {
+    let tables = Tables::of_schema("exp");
+    let held = |columns: &[(&str, &str)]| columns.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let typed = Typed {
+        events: held(&[("timestamp", "DateTime"), ("latency_ms", "Float64"), ("payload.price", "Float64")]),
+        assignments: held(&[("assigned_at", "DateTime")]),
+    };
+    let place = Place { tables: &tables, source, cluster: None };
+    // No engine of ClickHouse's keeps a key unique.
+    let repeated = if source == Source::UniqueAssignments { Source::Assignments } else { source };
+    let sharded = Place { tables: &tables, source: repeated, cluster: Some("shards") };
+    vec![
+        ("postgres", compile(needs, &Postgres, &place).unwrap()),
+        ("sqlite", compile(needs, &Sqlite, &place).unwrap()),
+        ("mysql", compile(needs, &Mysql, &place).unwrap()),
+        ("clickhouse", compile(needs, &Clickhouse(typed), &sharded).unwrap()),
+    ]
+}
+
+#[test]
+fn exposures_are_read_from_assignments_that_repeat_and_from_events() {
+    let experiment = experiment();
+    let metrics = [mean("price", sum("plan_accepted", "payload.price"))];
+    let needs = Needs::of(&request(&experiment, &metrics, "2026-01-05", "2026-01-06")).unwrap();
+    for (of, source) in [("assignments", Source::Assignments), ("events", Source::Events)] {
+        for (name, statement) in statements(&needs, source) {
+            insta::assert_snapshot!(format!("exposures_from_{of}_{name}"), statement.sql);
+        }
+    }
 }
 
 #[test]
@@ -50,12 +85,27 @@ fn no_value_is_written_into_the_text() {
     let metrics = [mean("m", count(evil))];
     let mut experiment = experiment();
     experiment.unit_type = evil.to_owned();
-    let statement =
-        compile(&Needs::of(&request(&experiment, &metrics, "2026-01-05", "2026-01-05")).unwrap(), &Postgres).unwrap();
-    assert!(!statement.sql.contains("DROP"), "{}", statement.sql);
-    assert_eq!(statement.binds.iter().filter(|bind| **bind == Bind::Text(evil.to_owned())).count(), 2);
+    let needs = Needs::of(&request(&experiment, &metrics, "2026-01-05", "2026-01-05")).unwrap();
+    for source in [Source::UniqueAssignments, Source::Assignments, Source::Events] {
+        for (name, statement) in statements(&needs, source) {
+            match name {
+                // Its values stand in the text, and none of them can end the quotes that it stands in.
+                "clickhouse" => {
+                    let escaped = "'x\\'; DROP TABLE exp.events; --'";
+                    let all = statement.sql.matches("DROP").count();
+                    assert!(all > 0 && statement.sql.matches(escaped).count() == all, "{}", statement.sql);
+                }
+                _ => {
+                    assert!(!statement.sql.contains("DROP"), "{name}: {}", statement.sql);
+                    assert!(statement.binds.contains(&Bind::Text(evil.to_owned())), "{name}");
+                }
+            }
+        }
+    }
     assert_eq!(Postgres.quote("a\"b"), "\"a\"\"b\"");
-    assert_eq!(Postgres.json_member("m", "a'b"), "m -> 'a''b'");
+    assert_eq!(Mysql.quote("a`b"), "`a``b`");
+    assert_eq!(Clickhouse(Typed::default()).table(&TableName::of("a`b", "c\\d")), "`a\\`b`.`c\\\\d`");
+    assert_eq!(literal("a'b\\c\n"), r"'a\'b\\c\n'");
 }
 
 #[test]

@@ -43,6 +43,29 @@ async fn a_query_that_takes_too_long_holds_its_experiment_alone() {
     assert_eq!(of(&report, "slow")["candidates"][0]["revision"], 1);
 }
 
+/// Whoever is killed can cancel nothing; the server looks whether anybody still waits.
+#[tokio::test]
+async fn a_night_that_is_killed_leaves_no_query_behind() {
+    let eve = Eve::of(Postgres::shared().await, "killed_query", vec![better("steady")]).await;
+    eve.sql(
+        "create function exp.wait() returns boolean language plpgsql volatile cost 100000 as $$ begin
+             perform pg_sleep(300);
+             return true;
+         end $$;
+         alter table exp.assignments rename to assigned;
+         create view exp.assignments as select * from exp.assigned where exp.wait();",
+    )
+    .await;
+    let mut night = eve.night_that_waits("PgSleep").await;
+    night.kill().await.unwrap();
+    let running = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+    let began = std::time::Instant::now();
+    while eve.sql(running).await != "0" {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "the query runs on");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_warehouse_that_goes_away_in_a_query_ends_the_night() {
     let eve = Eve::of(Postgres::shared().await, "gone", vec![better("steady")]).await;

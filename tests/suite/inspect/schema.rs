@@ -59,7 +59,7 @@ fn examples() -> Vec<(PathBuf, PathBuf)> {
 #[test]
 fn every_example_is_valid_by_the_schema_that_it_names() {
     let examples = examples();
-    assert_eq!(examples.len(), 8, "{examples:?}");
+    assert_eq!(examples.len(), 11, "{examples:?}");
     for (example, schema) in examples {
         let value: Value = serde_saphyr::from_str(&read(&example)).unwrap();
         let schema: Value = serde_json::from_str(&read(&schema)).unwrap();

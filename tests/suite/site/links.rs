@@ -73,7 +73,7 @@ pub fn faults(root: &Path) -> Vec<String> {
 }
 
 /// The values of an attribute, wherever it stands.
-fn attributes(html: &str, name: &str) -> Vec<String> {
+pub fn attributes(html: &str, name: &str) -> Vec<String> {
     let begin = format!(" {name}=\"");
     let values = html.split(&begin).skip(1).filter_map(|rest| rest.split('"').next());
     values.map(unescaped).collect()

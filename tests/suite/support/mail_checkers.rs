@@ -63,9 +63,4 @@ impl Judgement {
         let told: Vec<String> = self.complaints.iter().map(Complaint::to_string).collect();
         assert!(told.is_empty(), "{} complaints about {} mails:\n{}", told.len(), mails.len(), told.join("\n"));
     }
-
-    /// Whether a checker complains of this rule.
-    pub fn complains(&self, checker: &str, rule: &str) -> bool {
-        self.complaints.iter().any(|complaint| complaint.checker == checker && complaint.rule == rule)
-    }
 }

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::*;
-use crate::domain::{EpochSpan, Experiment, ExperimentId, Metric};
+use crate::domain::{EpochSpan, Experiment, ExperimentId, ExposedBy, Metric};
 use crate::warehouse::fixture::{above, count, day, experiment, mean, ratio, sum};
 use crate::warehouse::instants::{DAY, midnight};
 
@@ -38,6 +38,7 @@ struct Logged {
 
 struct World {
     window_days: u16,
+    exposed_by: ExposedBy,
     experiments: Vec<Experiment>,
     assigned: Vec<Assigned>,
     logged: Vec<Logged>,
@@ -113,7 +114,7 @@ impl World {
         }
         let change = begin() + 3 * DAY + 2 * DAY / 24;
         let spans = vec![span(0, begin(), change), span(1, change + DAY / 24, begin() + 30 * DAY)];
-        Self { window_days, experiments, assigned, logged, spans }
+        Self { window_days, exposed_by: ExposedBy::Assignment, experiments, assigned, logged, spans }
     }
 
     fn write(&self) -> Lake {
@@ -216,6 +217,7 @@ impl World {
             window_days: self.window_days,
             from: date_of(from),
             to: date_of(to),
+            exposed_by: self.exposed_by,
             spans: self.spans.clone(),
         }
     }

@@ -1,0 +1,2 @@
+mod enrolment;
+mod files;

@@ -1,0 +1,210 @@
+//! ClickHouse, within what its release 18.16 understands: numbers are columns of their own, values are written into the text.
+
+use std::collections::BTreeMap;
+
+use sqlx::types::Uuid;
+
+use crate::domain::TableName;
+use crate::domain::{ExposedBy, Field, FieldRoot};
+use crate::warehouse::error::WarehouseError;
+use crate::warehouse::instants::Micros;
+use crate::warehouse::needs::Needs;
+use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters};
+use crate::warehouse::sql::statement::{Bind, Binder};
+
+/// The columns of the tables with their types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Typed {
+    pub(crate) events: BTreeMap<String, String>,
+    pub(crate) assignments: BTreeMap<String, String>,
+}
+
+/// The dialect of ClickHouse over tables whose columns are known.
+pub(crate) struct Clickhouse(pub(crate) Typed);
+
+const SECOND: Micros = 1_000_000;
+
+impl Clickhouse {
+    /// Whether that instant's column counts seconds, as a DateTime does; else it counts microseconds.
+    fn in_seconds(&self, column: &str) -> bool {
+        let name = column.rsplit('.').next().unwrap_or(column).trim_matches('`');
+        let held = self.0.events.get(name).or_else(|| self.0.assignments.get(name));
+        held.is_none_or(|held| held.starts_with("DateTime"))
+    }
+
+    /// The column that a field lies in: a key of `metrics` under its own name, others with their root before a dot.
+    pub(crate) fn column_of(field: &Field) -> String {
+        match field.root {
+            FieldRoot::Metrics => field.key.clone(),
+            FieldRoot::Context | FieldRoot::Payload => field.to_string(),
+        }
+    }
+}
+
+impl Dialect for Clickhouse {
+    fn quote(&self, identifier: &str) -> String {
+        format!("`{}`", identifier.replace('\\', "\\\\").replace('`', "\\`"))
+    }
+
+    fn table(&self, name: &TableName) -> String {
+        name.parts().map(|part| self.quote(part)).collect::<Vec<_>>().join(".")
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters::InText
+    }
+
+    /// A column that is not there, or holds something else, is told before the server is asked.
+    fn refuse(&self, needs: &Needs, events: &TableName) -> Option<WarehouseError> {
+        let found = || self.0.events.keys().cloned().collect::<Vec<_>>();
+        let missing = |column: String, needed_by: String| WarehouseError::MissingColumn {
+            table: format!("the table {events}"),
+            column,
+            needed_by,
+            found: found(),
+        };
+        for (place, field) in needs.fields.iter().enumerate() {
+            let reading = needs.readings.iter().find(|reading| reading.field == place);
+            let event = reading.map(|reading| needs.events[reading.event].clone()).unwrap_or_default();
+            let column = Self::column_of(field);
+            match self.0.events.get(&column) {
+                None => return Some(missing(column, format!("field {field} of event {event:?}"))),
+                Some(held) if !is_number(held) => {
+                    return Some(WarehouseError::NotANumber { event, field: field.to_string(), found: held.clone() });
+                }
+                Some(_) => {}
+            }
+        }
+        let carried = ["experiments.experiment_id", "experiments.variant_id"];
+        let lacking = carried.into_iter().find(|column| !self.0.events.contains_key(*column));
+        lacking
+            .filter(|_| needs.exposed_by == ExposedBy::Event)
+            .map(|column| missing(column.to_owned(), "`exposure: events`".to_owned()))
+    }
+
+    fn template(&self) -> &'static str {
+        include_str!("../../../../queries/warehouse/cohorts.clickhouse.sql")
+    }
+
+    fn explain(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn is_key(&self, column: &str, key: Uuid, binder: &mut Binder) -> String {
+        let name = column.rsplit('.').next().unwrap_or(column);
+        let mut bound = |text: String| binder.bind(Bind::Text(text));
+        let spellings = [key.to_string(), key.to_string().to_uppercase()];
+        match self.0.assignments.get(name).map(String::as_str) {
+            // The column itself, so that the table's order is of use.
+            Some("UUID") => format!("{column} = toUUID({})", bound(key.to_string())),
+            Some(_) => format!("{column} IN ({})", spellings.map(bound).join(", ")),
+            None => format!("toString({column}) IN ({})", spellings.map(bound).join(", ")),
+        }
+    }
+
+    fn key_text(&self, key: &str) -> String {
+        format!("lower(toString({key}))")
+    }
+
+    fn count_where(&self, condition: &str) -> String {
+        format!("countIf({condition})")
+    }
+
+    fn sum_where(&self, field: usize, condition: &str) -> String {
+        let number = format!("assumeNotNull(number_{field})");
+        format!("sumIf({number}, {condition} AND isNotNull(number_{field}) AND isFinite({number}))")
+    }
+
+    fn known_number(&self, field: usize) -> String {
+        let number = format!("assumeNotNull(number_{field})");
+        format!("isNotNull(number_{field}) AND isFinite({number}) AND {number}")
+    }
+
+    fn instant(&self, column: &str) -> String {
+        if self.in_seconds(column) { format!("toInt64(toUInt32({column})) * {SECOND}") } else { column.to_owned() }
+    }
+
+    /// Conditions on the column itself, by which parts and marks are left unread.
+    fn reach(&self, column: &str, from: Micros, to: Micros, binder: &mut Binder) -> Option<String> {
+        let mut side = |instant: Micros| match self.in_seconds(column) {
+            // A whole second is >= t exactly if it is >= t rounded up. DateTime ends in 2106.
+            true => {
+                let seconds = -(-instant).div_euclid(SECOND);
+                format!("toDateTime({})", binder.bind(Bind::Integer(seconds.clamp(0, i64::from(u32::MAX)))))
+            }
+            false => binder.bind(Bind::Integer(instant)),
+        };
+        let (from, to) = (side(from), side(to));
+        Some(format!("({column} >= {from} AND {column} < {to})"))
+    }
+
+    fn day(&self, instant: &str) -> String {
+        format!("intDiv({instant}, 86400000000)")
+    }
+
+    fn micros(&self, instant: &str) -> String {
+        instant.to_owned()
+    }
+
+    fn later(&self, instant: &str, length: &str) -> String {
+        format!("{instant} + {length}")
+    }
+
+    fn next_midnight(&self, instant: &str) -> String {
+        format!("(intDiv({instant}, 86400000000) + 1) * 86400000000")
+    }
+
+    fn field(&self, field: &Field) -> String {
+        format!("toNullable(toFloat64(e.{}))", self.quote(&Self::column_of(field)))
+    }
+
+    fn is_missing(&self, number: &str) -> String {
+        format!("isNull({number})")
+    }
+
+    fn number(&self, number: &str) -> String {
+        format!("if(isNotNull({number}) AND isFinite(assumeNotNull({number})), {number}, NULL)")
+    }
+
+    fn double(&self, number: &str) -> String {
+        format!("toFloat64(assumeNotNull({number}))")
+    }
+
+    fn integer(&self, number: &str) -> String {
+        format!("toInt64({number})")
+    }
+
+    fn contexts(&self) -> Contexts {
+        Contexts {
+            join: "ARRAY JOIN `experiments.experiment_id` AS c_experiment, `experiments.variant_id` AS c_variant"
+                .to_owned(),
+            experiment: "c_experiment".to_owned(),
+            variant: "lower(toString(c_variant))".to_owned(),
+        }
+    }
+
+    /// By two passes over the units' sums, kept in arrays as the template names them: `varPopStable` loses digits where a mean
+    /// is 10⁸ standard deviations from zero, more of them the more threads add.
+    fn centres_by_window(&self) -> bool {
+        false
+    }
+
+    fn mean(&self, sum: usize) -> String {
+        format!("mean_{sum} + arraySum(x -> x - mean_{sum}, sums_{sum}) / length(sums_{sum})")
+    }
+
+    fn centred_products(&self, y: usize, d: usize) -> String {
+        let left_over = |sum: usize| format!("arraySum(x -> x - mean_{sum}, sums_{sum})");
+        let products = match y == d {
+            true => format!("arraySum(x -> (x - mean_{y}) * (x - mean_{y}), sums_{y})"),
+            false => format!("arraySum((x, z) -> (x - mean_{y}) * (z - mean_{d}), sums_{y}, sums_{d})"),
+        };
+        format!("{products} - {} * {} / length(sums_{y})", left_over(y), left_over(d))
+    }
+}
+
+/// Whether a column of that type holds numbers, some of them null or not.
+fn is_number(held: &str) -> bool {
+    let held = held.strip_prefix("Nullable(").and_then(|held| held.strip_suffix(')')).unwrap_or(held);
+    ["Int", "UInt", "Float", "Decimal"].iter().any(|number| held.starts_with(number))
+}

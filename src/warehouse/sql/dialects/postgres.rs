@@ -1,0 +1,105 @@
+//! PostgreSQL 12 and later, JSON kept as `jsonb`.
+
+use sqlx::types::Uuid;
+
+use crate::domain::Field;
+use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
+use crate::warehouse::sql::statement::{Bind, Binder};
+
+/// A number this long may leave the range of a double, and a cast of it would fail the whole query.
+const LONGEST_NUMBER: usize = 300;
+
+/// The dialect of PostgreSQL.
+pub(crate) struct Postgres;
+
+impl Dialect for Postgres {
+    fn quote(&self, identifier: &str) -> String {
+        format!("\"{}\"", identifier.replace('"', "\"\""))
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters::Numbered('$')
+    }
+
+    fn materialized(&self) -> Option<&'static str> {
+        Some("MATERIALIZED")
+    }
+
+    fn fence(&self) -> &'static str {
+        "OFFSET 0"
+    }
+
+    fn explain(&self) -> Option<&'static str> {
+        Some("EXPLAIN ")
+    }
+
+    fn is_key(&self, column: &str, key: Uuid, binder: &mut Binder) -> String {
+        format!("{column} = {}", binder.bind(Bind::Key(key)))
+    }
+
+    fn key_is_native(&self) -> bool {
+        true
+    }
+
+    fn key_text(&self, key: &str) -> String {
+        format!("CAST({key} AS text)")
+    }
+
+    fn day(&self, instant: &str) -> String {
+        format!("(CAST({instant} AT TIME ZONE 'UTC' AS date) - DATE '1970-01-01')")
+    }
+
+    fn micros(&self, instant: &str) -> String {
+        format!("CAST(extract(epoch FROM {instant}) * 1000000 AS bigint)")
+    }
+
+    fn later(&self, instant: &str, length: &str) -> String {
+        format!("{instant} + {length}")
+    }
+
+    fn next_midnight(&self, instant: &str) -> String {
+        format!("(date_trunc('day', {instant} AT TIME ZONE 'UTC') + interval '1 day') AT TIME ZONE 'UTC'")
+    }
+
+    fn field(&self, field: &Field) -> String {
+        format!("e.{} -> {}", self.quote(field.root.as_str()), quoted(&field.key))
+    }
+
+    fn is_missing(&self, json: &str) -> String {
+        format!("coalesce(jsonb_typeof({json}) = 'null', true)")
+    }
+
+    fn number(&self, json: &str) -> String {
+        let text = format!("{json} #>> '{{}}'");
+        // jsonb prints numbers without an exponent, so their length bounds their size from above and below.
+        let fits = format!("jsonb_typeof({json}) = 'number' AND length({text}) <= {LONGEST_NUMBER}");
+        format!("CASE WHEN {fits} THEN CAST({text} AS double precision) END")
+    }
+
+    fn double(&self, number: &str) -> String {
+        format!("CAST({number} AS double precision)")
+    }
+
+    fn integer(&self, number: &str) -> String {
+        format!("CAST({number} AS bigint)")
+    }
+
+    fn contexts(&self) -> Contexts {
+        let array = "CASE WHEN jsonb_typeof(e.experiments) = 'array' THEN e.experiments ELSE '[]' END";
+        Contexts {
+            join: format!("CROSS JOIN LATERAL jsonb_array_elements({array}) AS c(item)"),
+            experiment: "c.item ->> 'experiment_id'".to_owned(),
+            variant: "lower(c.item ->> 'variant_id')".to_owned(),
+        }
+    }
+
+    /// The index on `experiments` finds what contains this.
+    fn carries(&self, key: Uuid, binder: &mut Binder) -> Option<String> {
+        let key = key.to_string();
+        let contains = [key.clone(), key.to_uppercase()].map(|key| {
+            let item = serde_json::json!([{ "experiment_id": key }]).to_string();
+            format!("e.experiments @> CAST({} AS jsonb)", binder.bind(Bind::Text(item)))
+        });
+        Some(format!("({})", contains.join(" OR ")))
+    }
+}

@@ -1,0 +1,106 @@
+//! A closer look at the tables behind an engine.
+
+use async_trait::async_trait;
+use jiff::civil::{Date, date};
+
+use super::statement::{Bind, Binder, Statement};
+use super::{Engine, Row, SqlWarehouse, cohorts, over_events, rows};
+use crate::domain::{CohortRequest, Metric, Session};
+use crate::warehouse::error::WarehouseError;
+use crate::warehouse::examine::{Examine, Remark, SAMPLE, Sample, rehearsal};
+use crate::warehouse::instants::{date_of, midnight, next_midnight};
+use crate::warehouse::needs::Needs;
+
+#[async_trait]
+impl<E: Engine> Examine for SqlWarehouse<E> {
+    async fn session(&self) -> Result<Option<Session>, WarehouseError> {
+        self.engine.session().await
+    }
+
+    async fn remarks(&self) -> Result<Vec<Remark>, WarehouseError> {
+        self.engine.remarks().await
+    }
+
+    async fn faults(&self, _until: Date) -> Result<Vec<WarehouseError>, WarehouseError> {
+        self.engine.faults().await
+    }
+
+    async fn explain(&self, request: &CohortRequest<'_>) -> Result<Option<String>, WarehouseError> {
+        let needs = Needs::of(request)?;
+        let known = self.engine.known().await?;
+        let Some(explain) = known.dialect.explain() else { return Ok(None) };
+        let statement = cohorts(&needs, &known)?;
+        let statement = Statement { sql: format!("{explain}{}", statement.sql), ..statement };
+        let doing = format!("explaining the query of experiment {:?}", needs.experiment);
+        let rows = self.engine.rows(&statement, &doing).await?;
+        let line = |row: &Row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join("\t");
+        Ok(Some(rows.iter().map(line).collect::<Vec<_>>().join("\n")))
+    }
+
+    async fn newest(&self, until: Date) -> Result<Option<Date>, WarehouseError> {
+        let known = self.engine.known().await?;
+        let template = include_str!("../../../queries/warehouse/newest.sql");
+        let (first, end) = (midnight(date(1970, 1, 1)), next_midnight(midnight(until)));
+        let statement = over_events(template, &known, &self.engine, first, end);
+        let rows = self.engine.rows(&statement, "looking for the newest event").await?;
+        // Nothing reads as null, or as the beginning of 1970 where an engine knows no null here.
+        Ok(rows::only(&rows, "looking for the newest event")?[0]
+            .integer()
+            .filter(|latest| *latest > 0)
+            .and_then(date_of))
+    }
+
+    async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError> {
+        let doing = format!("rehearsing metric {:?}", metric.name);
+        let known = self.engine.known().await?;
+        let rehearsed = match known.dialect.explain() {
+            // The server plans the query and checks what it names and who may read it, and reads nothing.
+            Some(explain) => {
+                let statement = cohorts(&rehearsal(metric, day)?, &known)?;
+                Statement { sql: format!("{explain}{}", statement.sql), ..statement }
+            }
+            // The same, over a day that is yet to come.
+            None => cohorts(&rehearsal(metric, date(2100, 1, 1))?, &known)?,
+        };
+        self.engine.rows(&rehearsed, &doing).await?;
+        let mut samples = Sample::of(metric);
+        for sample in &mut samples {
+            look_at(&self.engine, sample, day, &doing).await?;
+        }
+        Ok(samples)
+    }
+}
+
+/// Fills in what the events of that day say of a sample.
+async fn look_at(engine: &dyn Engine, sample: &mut Sample, day: Date, doing: &str) -> Result<(), WarehouseError> {
+    let known = engine.known().await?;
+    let dialect = known.dialect.as_ref();
+    let (from, to) = (midnight(day), next_midnight(midnight(day)));
+    let mut binder = Binder::default();
+    let column = format!("e.{}", dialect.quote("timestamp"));
+    let instant = dialect.instant(&column);
+    let bounds = [from, to].map(|at| binder.bind(Bind::Instant(at)));
+    let exactly = format!("{instant} >= {} AND {instant} < {}", bounds[0], bounds[1]);
+    let filter = [dialect.reach(&column, from, to, &mut binder), Some(exactly)];
+    let filter: Vec<String> = filter.into_iter().flatten().collect();
+    let event = binder.bind(Bind::Text(sample.event.clone()));
+    let limit = binder.bind(Bind::Integer(i64::from(SAMPLE)));
+    let (json, missing, number) = match &sample.field {
+        Some(field) => (dialect.field(field), dialect.is_missing("json"), dialect.number("json")),
+        // Events that are only counted have no field to look at.
+        None => ("1".to_owned(), "json IS NULL".to_owned(), "json".to_owned()),
+    };
+    let text = include_str!("../../../queries/warehouse/sample.sql")
+        .replace("{missing}", &missing)
+        .replace("{number}", &number)
+        .replace("{json}", &json)
+        .replace("{events}", &dialect.table(&engine.tables().events))
+        .replace("{event}", &event)
+        .replace("{filter}", &filter.join(" AND "))
+        .replace("{limit}", &limit);
+    let rows = engine.rows(&binder.finish(&text, dialect), doing).await?;
+    let row = rows::only(&rows, doing)?;
+    let count = |place: usize| row[place].count(doing).map(i64::unsigned_abs);
+    (sample.events, sample.missing, sample.not_numbers) = (count(0)?, count(1)?, count(2)?);
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The way from a trained model to an experiment, with the program as its users run it.
+
+mod files;
+mod gate;
+mod real;

@@ -1,0 +1,315 @@
+//! `qualify`, `enroll` and the night's own hand, over SQLite.
+
+use jiff::civil::Date;
+
+use crate::embedded::{PROMOTION, Told, World, better, closed_port, day, key, of, two_in_the_night_after};
+
+const AUTO: &str = "\
+experiments:
+  steady:
+    auto_enroll: true
+    enrolment: { policy: steady policy }
+";
+
+/// An experiment whose control has all units, and a version that nobody serves yet.
+async fn world(promotion: &str) -> World {
+    let world = World::new(vec![better("steady")]).await;
+    world
+        .sql(
+            "DELETE FROM exp_variants WHERE name = 'candidate';
+             UPDATE exp_variants SET allocation = '1.0000';
+             DELETE FROM rampkeeper_registry_tags WHERE version = '2';
+             DELETE FROM rampkeeper_registry_aliases WHERE alias = 'challenger';",
+        )
+        .await;
+    world.write("promotion.yml", promotion);
+    world
+}
+
+/// An offline result of a version; the baseline's names none.
+async fn result(world: &World, version: u8, alignment: &str, more: (&str, &str)) {
+    let (baseline, (status, dataset)) = match version {
+        1 => ("NULL".to_owned(), more),
+        _ => (format!("'{}'", key("steady version 1")), more),
+    };
+    let count = world.count("SELECT count(*) FROM exp_offline_replay_results").await;
+    world
+        .sql(&format!(
+            "INSERT INTO exp_offline_replay_results (id, policy_version_id, dataset_version, plan_alignment_score,
+                 constraint_respect_score, edit_distance_score, diversity_score, leftovers_score, baseline_version_id,
+                 status, created_at)
+             VALUES ('{}', '{}', '{dataset}', '{alignment}', '1', '0.7', '0.6', '0.5', {baseline}, '{status}',
+                     '2026-02-{:02}T00:00:00.000000Z')",
+            key(&format!("result {count}")),
+            key(&format!("steady version {version}")),
+            count + 1
+        ))
+        .await;
+}
+
+const DONE: (&str, &str) = ("completed", "2026-02");
+
+fn at(day: Date) -> String {
+    two_in_the_night_after(day)
+}
+
+/// What was said, without the frames and folds of its tables.
+fn flat(told: &Told) -> String {
+    told.out.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+async fn stage(world: &World) -> String {
+    world.text("SELECT coalesce(max(value), 'none') FROM rampkeeper_registry_tags WHERE version = '2'").await
+}
+
+async fn enroll(world: &World, more: &[&str], code: i32) -> Told {
+    let now = at(day(0));
+    let arguments = [&["enroll", "steady", "steady policy/2", "--by", "ana", "--now", &now], more].concat();
+    world.run(&arguments).await.expect(code)
+}
+
+#[tokio::test]
+async fn only_a_pass_is_marked_and_each_verdict_has_its_words() {
+    let world = world(PROMOTION).await;
+    let qualify = ["qualify", "steady policy/2"];
+    let told = world.run(&qualify).await.expect(1);
+    assert!(flat(&told).contains("no pass") && flat(&told).contains("it has no offline result"), "{}", told.out);
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.79", DONE).await;
+    let told = world.run(&qualify).await.expect(1);
+    assert!(
+        flat(&told).contains("failed") && flat(&told).contains("plan_alignment 0.79 misses the baseline's 0.8 by 0.01"),
+        "{}",
+        told.out
+    );
+    assert_eq!(stage(&world).await, "none");
+    let better = "SELECT group_concat(coalesce(is_better_than_baseline, 'NULL'), ',') FROM
+                  (SELECT * FROM exp_offline_replay_results ORDER BY created_at)";
+    assert_eq!(world.text(better).await, "NULL,0");
+    // A later evaluation that is still at work is no pass either, nor is one on other data.
+    result(&world, 2, "0.9", ("running", "2026-02")).await;
+    assert!(flat(&world.run(&qualify).await.expect(1)).contains("is still running"));
+    result(&world, 2, "0.9", ("completed", "2026-03")).await;
+    assert!(
+        world.run(&qualify).await.expect(1).out.contains("evaluated on dataset 2026-03, and its baseline on 2026-02")
+    );
+    result(&world, 2, "0.9", ("failed", "2026-02")).await;
+    assert!(flat(&world.run(&qualify).await.expect(1)).contains("failed (without a message)"));
+    result(&world, 2, "0.9", DONE).await;
+    let before = world.state().await;
+    let dry = world.run(&["qualify", "steady policy/2", "--dry-run"]).await.expect(0);
+    assert!(flat(&dry).contains("passed") && flat(&dry).contains("Nothing was changed."), "{}", dry.out);
+    assert_eq!(world.state().await, before);
+    world.run(&qualify).await.expect(0);
+    assert_eq!(stage(&world).await, "candidate");
+    assert_eq!(world.text(better).await, "NULL,0,NULL,NULL,NULL,1");
+    let kept = "SELECT group_concat(verdict, ',') FROM rampkeeper_qualifications";
+    assert_eq!(world.text(kept).await, "failed,unjudged,unjudged,passed");
+    // Again: the same verdict, and nothing more on record but the run.
+    let json = world.run(&["qualify", "--output", "json"]).await.expect(0).json();
+    assert_eq!(json["versions"].as_array().map(Vec::len), Some(1), "the baseline itself is not at the gate: {json:#}");
+    assert_eq!((&json["versions"][0]["verdict"], &json["versions"][0]["new"]), (&"passed".into(), &false.into()));
+    assert_eq!(world.text(kept).await, "failed,unjudged,unjudged,passed");
+    world
+        .run(&["qualify", "nobody"])
+        .await
+        .expect(1)
+        .complains("there is no policy \"nobody\"; there are: steady policy");
+    world.run(&["qualify", "steady policy/9"]).await.expect(1).complains("steady policy/9 is not in the tables");
+    world.sql("UPDATE exp_policy_versions SET status = 'archived' WHERE version = 2").await;
+    world.run(&qualify).await.expect(1).complains("steady policy/2 is archived and not available");
+}
+
+#[tokio::test]
+async fn a_stage_that_stands_is_never_replaced_by_candidate() {
+    let world = world(PROMOTION).await;
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.8", DONE).await;
+    let tag = |stage: &str| {
+        format!("INSERT OR REPLACE INTO rampkeeper_registry_tags VALUES ('steady_model', '2', 'stage', '{stage}')")
+    };
+    world.sql(&tag("production")).await;
+    world.run(&["qualify", "steady policy/2"]).await.expect(0);
+    assert_eq!(stage(&world).await, "production");
+    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_incidents").await, 0);
+    let told = enroll(&world, &[], 1).await;
+    told.complains("the stage of steady_model version 2 in the registry is production, so it is no candidate");
+    // A stranger's word is left, and told.
+    world.sql(&tag("frozen")).await;
+    world
+        .sql(
+            "UPDATE exp_offline_replay_results SET plan_alignment_score = '0.81' WHERE baseline_version_id IS NOT NULL",
+        )
+        .await;
+    world.run(&["qualify", "steady policy/2"]).await.expect(0);
+    assert_eq!(stage(&world).await, "frozen");
+    assert_eq!(world.text("SELECT found FROM rampkeeper_incidents").await, "frozen");
+}
+
+#[tokio::test]
+async fn a_registry_that_is_away_gets_the_mark_later() {
+    let mut world = world(PROMOTION).await;
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.8", DONE).await;
+    let local = world.settings["registry"].clone();
+    world.settings["registry"] =
+        serde_json::json!({ "mlflow": { "url": format!("http://127.0.0.1:{}", closed_port()), "timeout_seconds": 1 } });
+    world.configure();
+    let told = world.run(&["qualify", "steady policy/2"]).await.expect(4);
+    assert!(told.out.contains("still to be done: tag steady_model version 2 stage=candidate"), "{}", told.out);
+    world.settings["registry"] = local;
+    world.configure();
+    world.live(day(0)).await;
+    let report = world.night(day(0), 0).await;
+    assert_eq!(report["resumed"][0], "tag steady_model version 2 stage=candidate", "{report:#}");
+    assert_eq!(stage(&world).await, "candidate");
+}
+
+#[tokio::test]
+async fn a_qualified_version_comes_in_at_ten_percent_and_the_next_night_tells_it() {
+    let mut world = world(PROMOTION).await;
+    world.live(day(0)).await;
+    world.night(day(0), 0).await;
+    enroll(&world, &[], 1)
+        .await
+        .complains("steady policy/2 has not passed offline evaluation (no pass: it has no offline");
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.8", DONE).await;
+    world.run(&["qualify"]).await.expect(0);
+    let before = world.state().await;
+    let dry = enroll(&world, &["--name", "candidate", "--dry-run"], 0).await;
+    assert!(dry.out.contains("steady policy/2 would begin as candidate in steady with 10 %"), "{}", dry.out);
+    assert_eq!(world.state().await, before);
+    let told = enroll(&world, &["--name", "candidate"], 0).await;
+    assert!(told.out.contains("registry: point alias challenger at steady_model version 2"), "{}", told.out);
+    assert_eq!(world.allocations("steady").await, "control 0.9000, candidate 0.1000");
+    assert_eq!(world.text("SELECT version FROM rampkeeper_registry_aliases WHERE alias = 'challenger'").await, "2");
+    let config = "SELECT json_extract(config, '$.execution_strategy') || ' ' ||
+                         json_extract(config, '$.mlflow_model.policy_version_id') FROM exp_variants WHERE name = 'candidate'";
+    assert_eq!(world.text(config).await, format!("mlflow_model {}", key("steady version 2")));
+    let epochs = "SELECT group_concat(opened_by, ',') FROM rampkeeper_allocation_epochs";
+    assert_eq!(world.text(epochs).await, "start,decision");
+    enroll(&world, &["--name", "again"], 1)
+        .await
+        .complains("steady policy/2 is in steady already, as variant candidate");
+    world.live(day(1)).await;
+    let report = world.night(day(1), 0).await;
+    let steady = of(&report, "steady");
+    assert!(
+        steady["route"][0].as_str().unwrap().starts_with(
+            "enrolled by ana: steady policy/2 as candidate with 10 %; control 100 % → 90 %; offline evaluation passed: "
+        ),
+        "{steady:#}"
+    );
+    assert_eq!(steady["outside_change"], false);
+    assert!(world.mails().iter().any(|mail| mail.contains("enrolled by ana")), "{:?}", world.mails());
+    let after = world.state().await;
+    assert_eq!(of(&world.night(day(1), 0).await, "steady")["standing"], "already_decided");
+    assert_eq!(world.state().await, after);
+    world.live(day(2)).await;
+    assert_eq!(of(&world.night(day(2), 0).await, "steady")["route"], serde_json::json!([]), "told once");
+    let history = world.run(&["history", "steady"]).await.expect(0);
+    assert!(history.out.contains("enroll by ana (steady policy/2 with 10 %)"), "{}", history.out);
+}
+
+#[tokio::test]
+async fn force_wants_a_reason_and_is_on_record() {
+    let world = world(PROMOTION).await;
+    enroll(&world, &["--force"], 64).await.complains("--reason");
+    enroll(&world, &["--force", "--reason", " "], 1).await.complains("--force wants a --reason");
+    enroll(&world, &["--share", "0.2"], 1)
+        .await
+        .complains("refused; nothing was changed")
+        .complains("has not passed offline evaluation")
+        .complains(
+            "a new variant begins with 10 % at most, and 20 % is more (--force with a --reason sets this aside)",
+        );
+    enroll(&world, &["--share", "x"], 64).await;
+    enroll(&world, &["--share", "1.5"], 1).await.complains("a share must lie in 0..=1");
+    // The embedded registry knows a version once something is said of it.
+    world.sql("INSERT INTO rampkeeper_registry_tags VALUES ('steady_model', '2', 'trained', 'yes')").await;
+    let told = enroll(&world, &["--share", "0.2", "--force", "--reason", "shadow tests"], 0).await;
+    assert!(
+        told.out.contains("set aside: steady policy/2 has not passed")
+            && told.out.contains("set aside: a new variant begins"),
+        "{}",
+        told.out
+    );
+    assert_eq!(world.allocations("steady").await, "control 0.8000, steady policy_v2 0.2000");
+    let act = "SELECT said_by || ' ' || reason || ' ' || json_extract(act, '$.forced') FROM rampkeeper_acts";
+    assert_eq!(world.text(act).await, "ana shadow tests 1");
+    assert_eq!(world.count("SELECT count(*) FROM rampkeeper_enrolments WHERE reason = 'shadow tests'").await, 1);
+    world.sql("UPDATE exp_experiments SET status = 'paused'").await;
+    enroll(&world, &["--force", "--reason", "again"], 1)
+        .await
+        .complains("steady is paused; candidates come into an active");
+}
+
+#[tokio::test]
+async fn the_night_lets_in_what_passed_and_tells_it() {
+    let mut world = world(&format!("{PROMOTION}{AUTO}")).await;
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.9", DONE).await;
+    world.live(day(0)).await;
+    let mut plan = world.nightly("plan", day(0));
+    plan.args(["--output", "json"]);
+    let before = world.state().await;
+    let plan = crate::embedded::told(plan).await.expect(0).json();
+    assert_eq!(world.state().await, before, "a plan changes nothing");
+    let report = world.night(day(0), 0).await;
+    let steady = of(&report, "steady");
+    for key in ["route", "steps"] {
+        assert_eq!(of(&plan, "steady")[key], steady[key], "{key}");
+    }
+    assert_eq!(of(&plan, "steady")["candidates"][0]["decision"], steady["candidates"][0]["decision"]);
+    assert!(
+        steady["route"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("enrolled by the night: steady policy/2 as steady policy_v2 with 10 %"),
+        "{steady:#}"
+    );
+    assert_eq!(steady["steps"][0], "point alias challenger at steady_model version 2");
+    assert_eq!(steady["candidates"][0]["decision"]["outcome"], "hold");
+    assert_eq!(report["unfinished"], serde_json::json!([]));
+    assert_eq!(world.allocations("steady").await, "control 0.9000, steady policy_v2 0.1000");
+    assert_eq!(stage(&world).await, "candidate");
+    let after = world.state().await;
+    assert_eq!(of(&world.night(day(0), 0).await, "steady")["standing"], "already_decided");
+    assert_eq!(world.state().await, after, "a second run changes nothing");
+    world.live(day(1)).await;
+    assert_eq!(of(&world.night(day(1), 0).await, "steady")["route"], serde_json::json!([]));
+    world.run(&["replay", "--as-of", &day(0).to_string()]).await.expect(0);
+    world.run(&["verify"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn the_night_keeps_out_what_is_unsure_and_tells_that_once() {
+    let mut world = world(&format!("{PROMOTION}{AUTO}")).await;
+    let route = |report: &serde_json::Value| of(report, "steady")["route"].to_string();
+    world.live(day(0)).await;
+    let missing = world.night(day(0), 0).await;
+    assert!(
+        route(&missing).contains("not enrolled: steady policy/2: offline evaluation no pass: it has no offline"),
+        "{missing:#}"
+    );
+    world.live(day(1)).await;
+    assert_eq!(route(&world.night(day(1), 0).await), "[]");
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.7", DONE).await;
+    // The same night again tells what is new.
+    let failed = world.night(day(1), 0).await;
+    assert!(route(&failed).contains("failed: plan_alignment 0.7 misses the baseline's 0.8 by 0.1"), "{failed:#}");
+    assert_eq!(world.text("SELECT verdict FROM rampkeeper_qualifications").await, "failed");
+    assert_eq!(stage(&world).await, "none");
+    result(&world, 2, "0.8", DONE).await;
+    world
+        .sql("INSERT OR REPLACE INTO rampkeeper_registry_tags VALUES ('steady_model', '2', 'stage', 'archived')")
+        .await;
+    world.live(day(2)).await;
+    let archived = world.night(day(2), 3).await;
+    assert!(route(&archived).contains("not enrolled: steady policy/2, which passed offline evaluation: the stage of steady_model version 2 in the registry is archived"), "{archived:#}");
+    assert_eq!(world.allocations("steady").await, "control 1.0000");
+    world.live(day(3)).await;
+    assert_eq!(route(&world.night(day(3), 0).await), "[]", "told once");
+}
