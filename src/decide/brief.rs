@@ -68,7 +68,7 @@ impl Reason {
             Reason::MultipleExposure { share, .. } => format!("{} % of units in two arms", Rounded(100.0 * share)),
             Reason::NotNumbers { count, .. } => format!("{count} values are not numbers"),
             Reason::NoTraffic => "its share is 0".to_owned(),
-            Reason::Stale { date, .. } => format!("stale: the events of {date}"),
+            Reason::Stale { date, state } => format!("stale: the events of {date} are {}", state.in_short()),
             Reason::QueryFailed { .. } => "the warehouse did not answer".to_owned(),
             Reason::NoData { metric } => format!("no data: {metric}"),
             Reason::DataVanished { vanished } => format!("the data stopped: {}", vanished.metric),

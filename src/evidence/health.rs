@@ -50,6 +50,18 @@ impl DayState {
     pub fn is_complete(&self) -> bool {
         *self == DayState::Complete
     }
+
+    /// The state in a few words, without what was found.
+    pub fn in_short(&self) -> &'static str {
+        match self {
+            DayState::Complete => "complete",
+            DayState::Missing => "missing",
+            DayState::Broken { .. } => "not readable",
+            DayState::EndsEarly { latest: None } => "without a single event",
+            DayState::EndsEarly { latest: Some(_) } => "incomplete",
+            DayState::UnusualSize { .. } => "of unusual size",
+        }
+    }
 }
 
 impl fmt::Display for DayState {

@@ -360,7 +360,7 @@ async fn a_half_written_file_is_not_read() {
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let complete = || std::fs::write(&file, &whole).unwrap();
-    held_then_decided_again(&world, day(1), "not readable: ", complete).await;
+    held_then_decided_again(&world, day(1), "not readable", complete).await;
 }
 
 #[tokio::test]
@@ -558,7 +558,7 @@ async fn what_was_decided_before_a_night_broke_off_is_told() {
 async fn a_night_whose_page_could_not_be_written_is_told_all_the_same() {
     let world = on_the_eve_of_a_rollback().await;
     world.write("reports", "a file where the folder belongs");
-    told(world.nightly("run", day(1))).await.expect(4).complains("write the pages: ");
+    told(world.nightly("run", day(1))).await.expect(4).complains("could not write ");
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_decisions").await, 1);
     let mails = world.mails();
     assert_eq!(mails.len(), 1, "no mail tells the rollback");

@@ -101,7 +101,7 @@ async fn a_chat_that_is_away_keeps_neither_the_mail_nor_another_chat_and_is_told
     let mut run = night(&world, &chats, &heartbeat);
     run.env("TEST_SLACK", &gone);
     let first = told(run).await.expect(4);
-    assert_eq!(world.mails().len(), MAILS);
+    assert_eq!(world.mails().len() + world.thread_mails().len(), MAILS);
     assert_eq!(paths(&chats.requests()), ["POST /json/…"]);
     let left = unfinished(&first);
     assert_eq!(left.len(), 1, "{left:?}");
@@ -113,7 +113,7 @@ async fn a_chat_that_is_away_keeps_neither_the_mail_nor_another_chat_and_is_told
 
     told(night(&world, &chats, &heartbeat)).await.expect(0);
     assert_eq!(paths(&chats.requests()), ["POST /json/…", "POST /slack/…"]);
-    assert_eq!(world.mails().len(), MAILS);
+    assert_eq!(world.mails().len() + world.thread_mails().len(), MAILS);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_run_that_is_killed_while_it_posts_is_told_again_under_the_same_key() 
     signal(&run, "-KILL").await;
     run.wait().await.unwrap();
     assert_eq!(posts(&world).await, "env TEST_SLACK: pending 0; file hook.secret: pending 0");
-    assert_eq!(world.mails().len(), MAILS);
+    assert_eq!(world.mails().len() + world.thread_mails().len(), MAILS);
 
     let quick = Hooks::start(Manners::default()).await;
     // The lease of the killed run is over by then.
@@ -198,7 +198,7 @@ async fn a_run_that_is_killed_while_it_posts_is_told_again_under_the_same_key() 
     assert_eq!(paths(&after), ["POST /slack/…", "POST /json/…"]);
     assert_eq!(before[0].headers["idempotency-key"], after[0].headers["idempotency-key"]);
     assert_eq!(before[0].body, after[0].body);
-    assert_eq!(world.mails().len(), MAILS);
+    assert_eq!(world.mails().len() + world.thread_mails().len(), MAILS);
     assert_eq!(posts(&world).await, "env TEST_SLACK: done 1; file hook.secret: done 1");
 }
 

@@ -255,7 +255,7 @@ mod tests {
         for relation in &mut session.relations {
             match relation.name.as_str() {
                 "rampkeeper.decisions" => relation.whole.extend(["DELETE".to_owned(), "TRUNCATE".to_owned()]),
-                "exp.variants" => drop(relation.columns.get_mut("config").unwrap().insert("UPDATE".into())),
+                "exp.variants" => drop(relation.columns.get_mut("created_at").unwrap().insert("UPDATE".into())),
                 _ => {}
             }
         }
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(
             warned,
             [
-                "REVOKE UPDATE (config) ON exp.variants FROM \"Guard\";",
+                "REVOKE UPDATE (created_at) ON exp.variants FROM \"Guard\";",
                 "REVOKE DELETE, TRUNCATE ON rampkeeper.decisions FROM \"Guard\";",
             ]
         );

@@ -213,7 +213,7 @@ async fn more_than_is_needed_is_a_warning() {
     granted
         .sql(
             "GRANT DELETE, TRUNCATE ON rampkeeper.decisions TO rampkeeper_control;
-             GRANT UPDATE (config) ON exp.variants TO rampkeeper_control;
+             GRANT UPDATE (created_at) ON exp.variants TO rampkeeper_control;
              GRANT INSERT ON exp.events TO rampkeeper_warehouse;",
         )
         .await;
@@ -221,7 +221,7 @@ async fn more_than_is_needed_is_a_warning() {
     answers
         .say("grants", "control", "ok", "has what it needs")
         .say("grants", "control", "warn", "REVOKE DELETE, TRUNCATE ON rampkeeper.decisions FROM rampkeeper_control;")
-        .say("grants", "control", "warn", "rampkeeper_control may UPDATE (config) on exp.variants, and need not")
+        .say("grants", "control", "warn", "rampkeeper_control may UPDATE (created_at) on exp.variants, and need not")
         .say("grants", "warehouse", "warn", "REVOKE INSERT ON exp.events FROM rampkeeper_warehouse;");
     // The file takes it away again.
     granted.postgres.file(&granted.url, GRANTS, &["-v", "local_registry=1"]).await;
