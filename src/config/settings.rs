@@ -193,6 +193,8 @@ pub struct PostgresEntry {
 pub struct LakeEntry {
     /// The folder that holds `events/` and `assignments/`.
     pub path: PathBuf,
+    /// What stands before `=` in the names of the days' folders, such as `dt`; `date` if it is not given.
+    pub partition: Option<String>,
 }
 
 /// The model registry: exactly one of the two.
