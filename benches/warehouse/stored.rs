@@ -173,6 +173,7 @@ pub async fn night(root: &Path, days: i64, act: bool) -> anyhow::Result<()> {
         warehouse: &Complete,
         registry: &registry,
         mailer: None,
+        chat: None,
         as_of,
         now: midnight(as_of.tomorrow()?) + 2.hours(),
         holder: "benchmark".to_owned(),

@@ -64,6 +64,11 @@ impl Sought {
         Self { keys, carried_by: carried_by.map(str::to_owned), places }
     }
 
+    /// The column of instants.
+    pub(super) fn instants(&self) -> &'static str {
+        if self.carried_by.is_some() { "timestamp" } else { "assigned_at" }
+    }
+
     /// The assignments of a row group. `only` leaves out all units but some.
     pub(super) fn read(&self, group: &Group<'_>, only: Option<&Hashes>) -> Result<Assigned, WarehouseError> {
         if let Some(unit_type) = &self.carried_by {

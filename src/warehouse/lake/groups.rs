@@ -11,6 +11,7 @@ use polars::prelude::{
 
 use super::files::{DataFile, Day, broken};
 use crate::warehouse::error::WarehouseError;
+use crate::warehouse::instants::Micros;
 
 /// A row group of a day's file.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,18 @@ pub(super) fn groups_of(day: &Day) -> impl Iterator<Item = Group<'_>> {
 impl Group<'_> {
     pub(super) fn rows(&self) -> usize {
         self.file.footer.row_groups.get(self.place).map_or(0, |group| group.num_rows())
+    }
+
+    /// Whether an instant from `since` on may stand in that column, as far as the footer tells.
+    pub(super) fn may_reach(&self, column: &str, since: Micros) -> bool {
+        let footer = &self.file.footer;
+        let latest = footer.row_groups.get(self.place).and_then(|group| {
+            let mut columns = group.columns_under_root_iter(column)?;
+            let (Some(only), None) = (columns.next(), columns.next()) else { return None };
+            only.statistics(&footer.footer_buf)?.ok()?.as_int64()?.max_value
+        });
+        let Some((latest, dtype)) = latest.zip(self.file.schema.get(column)) else { return true };
+        micros_of(dtype)(latest) >= since
     }
 
     /// Those of the columns that the file has.
@@ -99,12 +112,16 @@ pub(super) fn integers(column: &Column) -> PolarsResult<Int64Chunked> {
 
 /// A column of instants in one piece, and how its ticks become microseconds.
 pub(super) fn instants(column: &Column) -> PolarsResult<(Int64Chunked, fn(i64) -> i64)> {
-    let to_micros: fn(i64) -> i64 = match column.dtype() {
+    Ok((integers(&column.to_physical_repr())?, micros_of(column.dtype())))
+}
+
+/// How the ticks of a column of instants become microseconds.
+fn micros_of(dtype: &DataType) -> fn(i64) -> Micros {
+    match dtype {
         DataType::Datetime(TimeUnit::Milliseconds, _) => |ticks| ticks.saturating_mul(1_000),
         DataType::Datetime(TimeUnit::Nanoseconds, _) => |ticks| ticks.div_euclid(1_000),
         _ => |ticks| ticks,
-    };
-    Ok((integers(&column.to_physical_repr())?, to_micros))
+    }
 }
 
 /// Remembers what the last few different texts were found to be. A text that Parquet keeps in a dictionary has the same

@@ -217,7 +217,8 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Reads the assignments that the cohorts of those days are told from, and gives the units that they name.
+    /// Reads the assignments that the cohorts of those days are told from, and gives the units that they name. What lies
+    /// in the partitions from `first` on is held; those before may hold a row of these days, too, and are only looked at.
     fn hold(
         &self,
         sought: &Sought,
@@ -225,17 +226,23 @@ impl<'a> Pass<'a> {
         last: i64,
         held: &mut BTreeMap<i64, Vec<Assigned>>,
     ) -> Result<Hashes, WarehouseError> {
-        let days = first..=last + self.window;
-        let groups: Vec<(i64, Group<'_>)> =
-            days.flat_map(|day| self.assignments_of(day).map(move |group| (day, group))).collect();
+        let since = first * DAY;
+        let earlier = self.days.assignments.range(..first).map(|(day, _)| *day);
+        let groups: Vec<(i64, Group<'_>)> = earlier
+            .chain(first..=last + self.window)
+            .flat_map(|day| self.assignments_of(day).map(move |group| (day, group)))
+            .filter(|(day, group)| *day >= first || group.may_reach(sought.instants(), since))
+            .collect();
         let mut units = Hashes::default();
         let weight = |(_, group): &(i64, Group<'_>)| group.rows();
         let work = |(day, group): &(i64, Group<'_>)| (*day, sought.read(group, None));
         ahead(&groups, ROWS_AHEAD, weight, work, |next| {
             while let Some((day, assigned)) = next() {
                 let assigned = assigned?;
-                units.extend(assigned.rows.iter().map(|row| row.unit));
-                held.entry(day).or_default().push(assigned);
+                units.extend(assigned.rows.iter().filter(|row| day >= first || row.at >= since).map(|row| row.unit));
+                if day >= first {
+                    held.entry(day).or_default().push(assigned);
+                }
             }
             Ok(units)
         })
