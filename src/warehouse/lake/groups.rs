@@ -13,6 +13,9 @@ use super::files::{DataFile, Day, broken};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
 
+/// Makes microseconds of the ticks of a column.
+type ToMicros = fn(i64) -> Micros;
+
 /// A row group of a day's file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group<'a> {
@@ -111,12 +114,12 @@ pub(super) fn integers(column: &Column) -> PolarsResult<Int64Chunked> {
 }
 
 /// A column of instants in one piece, and how its ticks become microseconds.
-pub(super) fn instants(column: &Column) -> PolarsResult<(Int64Chunked, fn(i64) -> i64)> {
+pub(super) fn instants(column: &Column) -> PolarsResult<(Int64Chunked, ToMicros)> {
     Ok((integers(&column.to_physical_repr())?, micros_of(column.dtype())))
 }
 
 /// How the ticks of a column of instants become microseconds.
-fn micros_of(dtype: &DataType) -> fn(i64) -> Micros {
+fn micros_of(dtype: &DataType) -> ToMicros {
     match dtype {
         DataType::Datetime(TimeUnit::Milliseconds, _) => |ticks| ticks.saturating_mul(1_000),
         DataType::Datetime(TimeUnit::Nanoseconds, _) => |ticks| ticks.div_euclid(1_000),

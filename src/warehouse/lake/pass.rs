@@ -4,6 +4,7 @@
 //! are added up day by day, and when the window has closed its moments are taken and its units forgotten. So a cohort is
 //! the same whatever else is read with it, and memory follows the units of the open days, not the length of the history.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
@@ -33,10 +34,12 @@ const SHORT: i64 = 4;
 
 type Answer = Result<Collected, WarehouseError>;
 
+/// What requests must share to be read together: the window, and the source of exposures.
+type Shared = (u16, Option<String>);
+
 /// Answers all requests, each for itself.
 pub(super) fn collect_many(folders: &Folders, requests: Vec<Result<Needs, WarehouseError>>) -> Vec<Answer> {
-    // What is read together has one window, and one source of exposures.
-    let mut groups: BTreeMap<(u16, Option<String>), Vec<(usize, Needs)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Shared, Vec<(usize, Needs)>> = BTreeMap::new();
     let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(requests.len());
     for (place, needs) in requests.into_iter().enumerate() {
         match needs {
@@ -360,11 +363,13 @@ fn look<'d>(
     table: Table,
     day: i64,
 ) -> Result<Option<&'d Day>, WarehouseError> {
-    if !known.contains_key(&day) {
-        let found = date_of(day * DAY).map(|date| folders.day(table, date)).transpose()?.flatten();
-        known.insert(day, found);
-    }
-    Ok(known.get(&day).and_then(Option::as_ref))
+    let found = match known.entry(day) {
+        Entry::Occupied(found) => found.into_mut(),
+        Entry::Vacant(unknown) => {
+            unknown.insert(date_of(day * DAY).map(|date| folders.day(table, date)).transpose()?.flatten())
+        }
+    };
+    Ok(found.as_ref())
 }
 
 fn absent(folders: &Folders, table: Table, day: i64, reason: &str) -> WarehouseError {

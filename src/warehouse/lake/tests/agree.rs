@@ -103,7 +103,7 @@ impl World {
                         2 => Some(f64::NEG_INFINITY),
                         _ => Some(rng.random_range(0..4_000) as f64 / 7.0),
                     },
-                    id: (rng.random::<f64>() < 0.9).then(|| logged.len() as i64),
+                    id: (rng.random::<f64>() < 0.9).then_some(logged.len() as i64),
                 };
                 if rng.random::<f64>() < 0.1 {
                     let later = (folder + rng.random_range(0..2)).min(DAYS - 1);
