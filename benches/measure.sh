@@ -45,11 +45,24 @@ url="postgresql://postgres@/postgres?host=$pg/socket"
 ours="postgres://postgres@localhost/postgres?host=$pg/socket"
 [ -z "$fresh" ] || bench load-postgres "$ours" "$folder/3m"
 
+# Two shards of a cluster on loopback, if ClickHouse is installed.
+ch=
+if command -v clickhouse-server >/dev/null; then
+    mkfifo "$folder/hold" 2>/dev/null || true
+    "$python" tests/servers/clickhouse.py 2 <>"$folder/hold" >"$folder/clickhouse.json" & shards=$!
+    trap 'kill $shards; "${as_owner[@]}" "$pg_bin/pg_ctl" -D "$pg/data" -m fast stop >/dev/null' EXIT
+    until [ -s "$folder/clickhouse.json" ]; do sleep 0.2; done
+    ch=$("$python" -c 'import json, sys; print(*(f"http://127.0.0.1:{p}" for p in json.load(open(sys.argv[1]))["http"]), sep=",")' \
+        "$folder/clickhouse.json")
+    "$python" benches/peers/clickhouse.py load "$ch" "$folder/3m"
+fi
+
 for sitting in $(seq "$sittings"); do
     echo "== sitting $sitting, $(date -u +%FT%RZ), load $(cut -d' ' -f1 /proc/loadavg)"
     bench compare "$folder/10m" --python "$python" --rounds "$rounds"
     if [ "$larger" != 0 ]; then bench compare "$folder/larger" --python "$python" --rounds "$rounds"; fi
     bench compare "$folder/3m" --postgres "$ours" --peer-postgres "$url" --python "$python" --rounds "$rounds" --quick
+    if [ -n "$ch" ]; then bench compare "$folder/3m" --clickhouse "${ch%%,*}" --python "$python" --rounds "$rounds"; fi
     echo "a night of 1,000 experiments from stored cohorts to decisions:"
     for _ in $(seq "$rounds"); do bench decide "$folder/stored"; done
 done

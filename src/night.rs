@@ -24,6 +24,7 @@ mod replay;
 mod restate;
 mod route;
 mod site;
+mod stored;
 mod tell;
 mod under_lease;
 mod undo;
@@ -61,6 +62,7 @@ pub use replay::{Recalled, Repeated, recall, repeat};
 use route::Route;
 pub use route::{ByHandOf, EnrolReport, QualifiedVersion, QualifyReport};
 pub use site::{Extent, NIGHTS, SiteError, SiteWritten, write_site};
+use stored::Stored;
 pub use under_lease::alone;
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};
@@ -177,15 +179,16 @@ impl Night<'_> {
         let begun = std::time::Instant::now();
         let mut days = Days::new(self.warehouse, self.control, self.config, self.as_of, mode != Mode::Plan).await?;
         days.count_again(self.as_of, self.config.settings.evidence.restatement_days.unwrap_or(3)).await?;
-        let progress = self.control.load_all_progress().await?;
+        let mut stored = self.load_stored(&records, self.control.load_all_progress().await?);
         let mut records = VecDeque::from(records);
         while !records.is_empty() {
-            let ahead = self.ask_ahead(records.make_contiguous(), &progress, &mut days).await?;
+            let ahead = self.ask_ahead(records.make_contiguous(), &stored, &mut days).await?;
             for record in records.drain(..ahead.experiments) {
                 // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
                 let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
                 let name = record.experiment.name.clone();
-                match self.evaluate(record, &versions, (&mut days, &ahead), mode, self.now + elapsed, report).await {
+                let now = self.now + elapsed;
+                match self.evaluate(record, &versions, (&mut days, &ahead, &mut stored), mode, now, report).await {
                     Ok(experiment) => report.experiments.push(experiment),
                     Err(error) if error.ends_the_night() => return Err(error),
                     Err(error) => report.experiments.push(failed(name, chain(&error))),
@@ -201,7 +204,7 @@ impl Night<'_> {
         &self,
         mut record: ExperimentRecord,
         versions: &Versions,
-        (days, ahead): (&mut Days<'_>, &Ahead),
+        (days, ahead, stored): (&mut Days<'_>, &Ahead, &mut Stored<'_>),
         mode: Mode,
         now: Timestamp,
         night: &mut NightReport,
@@ -210,7 +213,7 @@ impl Night<'_> {
         let route = self.walk_route(&mut record, mode, now, night).await?;
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
-        let collected = self.collect(&record, days, ahead, mode).await?;
+        let collected = self.collect(&record, (days, ahead, stored), mode).await?;
         let case = Case {
             config: self.config,
             versions,
@@ -247,7 +250,11 @@ impl Night<'_> {
             return Ok(report);
         }
         for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {
-            candidate.before = self.before((record.experiment.id, verdict.state.candidate)).await?;
+            let id = verdict.state.candidate;
+            // Whoever was never decided about has nothing before.
+            if record.last_decisions.contains_key(&id) {
+                candidate.before = self.before((record.experiment.id, id)).await?;
+            }
         }
         if let Mode::Act { run } = mode {
             for (candidate, verdict) in report.candidates.iter_mut().zip(&judged.candidates) {

@@ -1,5 +1,6 @@
 //! What the warehouse side of a night costs, beside what others take for the same: `cargo bench --bench warehouse -- help`.
 
+mod clickhouse;
 mod compare;
 mod generate;
 mod lake;
@@ -61,6 +62,9 @@ enum Command {
         /// The same server in the words of Python's client, where they differ.
         #[arg(long)]
         peer_postgres: Option<String>,
+        /// The HTTP address of the first of two ClickHouse shards with the same world.
+        #[arg(long, conflicts_with = "postgres")]
+        clickhouse: Option<String>,
         /// A Python that has duckdb, polars and psycopg.
         #[arg(long, default_value = "python3")]
         python: String,
@@ -81,6 +85,19 @@ enum Command {
         /// Ask experiment by experiment.
         #[arg(long)]
         one_by_one: bool,
+        /// Where to write the moments.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Collect the cohorts from ClickHouse.
+    Clickhouse {
+        url: String,
+        root: PathBuf,
+        #[arg(long)]
+        night: bool,
+        /// The first experiment alone.
+        #[arg(long)]
+        one: bool,
         /// Where to write the moments.
         #[arg(long)]
         out: Option<PathBuf>,
@@ -113,20 +130,25 @@ fn main() -> anyhow::Result<()> {
         Command::Generate { root, events, experiments, days, seed } => {
             generate::generate(&root, world::Size { events, experiments, days, seed })
         }
-        Command::Compare { root, postgres, peer_postgres, python, rounds, quick } => {
+        Command::Compare { root, postgres, peer_postgres, clickhouse, python, rounds, quick } => {
             println!("{}", compare::machine());
-            let contest = match postgres {
-                Some(url) => {
-                    in_postgres(&root, (&url, peer_postgres.as_deref().unwrap_or(&url)), &python, rounds, quick)?
+            match (postgres, clickhouse) {
+                (Some(url), _) => {
+                    let peer_url = peer_postgres.as_deref().unwrap_or(&url);
+                    in_postgres(&root, (&url, peer_url), &python, rounds, quick)?.hold()
                 }
-                None => in_lake(&root, &python, rounds)?,
-            };
-            contest.hold()
+                (None, Some(url)) => {
+                    in_clickhouse(&root, &url, &python, rounds, true)?.hold()?;
+                    in_clickhouse(&root, &url, &python, rounds, false)?.hold()
+                }
+                (None, None) => in_lake(&root, &python, rounds)?.hold(),
+            }
         }
         Command::LoadPostgres { url, root } => runtime()?.block_on(postgres::load(&url, &root)),
         Command::Postgres { url, root, night, one_by_one, out } => {
             postgres::run(&url, &root, night, one_by_one, out.as_deref())
         }
+        Command::Clickhouse { url, root, night, one, out } => clickhouse::run(&url, &root, night, one, out.as_deref()),
         Command::Store { root, experiments, metrics, variants, days } => {
             runtime()?.block_on(stored::make(&root, stored::Scale { experiments, metrics, variants, days }))
         }
@@ -201,4 +223,25 @@ fn in_postgres(
     }
     let title = format!("PostgreSQL: {} events in JSON, {} experiments, 8 metrics", facts.events, facts.trials.len());
     Ok(Contest { title, entries, measure: vec![0, 1], rounds })
+}
+
+/// Of the first experiment alone, as a night asks it, or of all one after another, beside one query for all.
+fn in_clickhouse(root: &Path, url: &str, python: &str, rounds: usize, one: bool) -> anyhow::Result<Contest> {
+    let facts = generate::facts(root)?;
+    let me = std::env::current_exe()?.display().to_string();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/clickhouse.py");
+    let root = root.display().to_string();
+    let of: &[&str] = if one { &["--one"] } else { &[] };
+    let peer = |night: &[&str]| words(&[&[python, script, "hand", url, root.as_str()], of, night].concat());
+    let own = |night: &[&str]| words(&[&[me.as_str(), "clickhouse", url, root.as_str()], of, night].concat());
+    let entry = |label, command, moments| Entry { label, command, moments: Some(moments) };
+    let entries = vec![
+        entry("SQL by hand, all days", peer(&[]), 0),
+        entry("Rampkeeper, all days", own(&[]), 0),
+        entry("SQL by hand, the new day", peer(&["--night"]), 1),
+        entry("Rampkeeper, the new day", own(&["--night"]), 1),
+    ];
+    let experiments = if one { 1 } else { facts.trials.len() };
+    let title = format!("ClickHouse, two shards: {} events, {experiments} experiments, 8 metrics", facts.events);
+    Ok(Contest { title, entries, measure: vec![0], rounds })
 }

@@ -2,4 +2,6 @@ SELECT CAST(cohort_date AS TEXT) AS cohort_date, epoch, CAST(variant_id AS TEXT)
        revision, CAST(moments AS TEXT) AS moments, packed, CAST(health AS TEXT) AS health, checksum
 FROM rampkeeper.cohorts
 WHERE experiment_id = $1::uuid AND definition = $2 AND read_at <= $3::timestamptz
-ORDER BY cohort_date, epoch, variant_id, revision
+-- The table's own columns, and not the texts of the same names: so SQLite follows the key and sorts nothing.
+ORDER BY rampkeeper.cohorts.cohort_date, rampkeeper.cohorts.epoch, rampkeeper.cohorts.variant_id,
+         rampkeeper.cohorts.revision

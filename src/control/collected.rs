@@ -15,7 +15,7 @@ use super::packed::{packed, unpacked};
 use super::rows::{Reader, text_of};
 use super::statement::{self, Statement};
 use crate::domain::ExperimentId;
-use crate::evidence::{Cohort, Day, MetricSet};
+use crate::evidence::{Cohort, Day, MetricNames, MetricSet};
 
 /// Through which date each metric set's cohorts are closed, by the set's digest.
 pub type Progress = BTreeMap<String, Date>;
@@ -95,12 +95,15 @@ impl ControlStore {
         experiment: ExperimentId,
         set: &MetricSet,
     ) -> Result<Vec<(Cohort, String)>, ControlError> {
-        let rows = sqlx::query(statement::LOAD_COHORTS.sql(self.dialect))
-            .bind(experiment.to_string())
-            .bind(set.digest.as_str())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(while_doing(format!("load the cohorts of experiment {experiment}")))?;
+        let query = |statement: &'static Statement| {
+            sqlx::query(statement.sql(self.dialect)).bind(experiment.to_string()).bind(set.digest.as_str())
+        };
+        let doing = || while_doing(format!("load the cohorts of experiment {experiment}"));
+        let row = query(&statement::LOAD_PACKED_COHORTS).fetch_one(&self.pool).await.map_err(doing())?;
+        if let Some(cohorts) = all_packed(&row, set)? {
+            return Ok(cohorts);
+        }
+        let rows = query(&statement::LOAD_COHORTS).fetch_all(&self.pool).await.map_err(doing())?;
         latest(&rows, set)
     }
 
@@ -182,11 +185,50 @@ impl ControlStore {
     }
 }
 
+/// The same from one row that has all cohorts of a set packed; nothing if some are kept in another form.
+fn all_packed(row: &AnyRow, set: &MetricSet) -> Result<Option<Vec<(Cohort, String)>>, ControlError> {
+    let reader = Reader { table: "rampkeeper.cohorts", key: set.digest.clone(), row };
+    if reader.count("unpacked")? > 0 {
+        return Ok(None);
+    }
+    let (heads, packed) = (reader.get::<Option<String>>("heads")?, reader.get::<Option<Vec<u8>>>("packed")?);
+    let (heads, mut packed) = (heads.as_deref().unwrap_or_default(), packed.as_deref().unwrap_or_default());
+    let names = MetricNames::of(set);
+    let mut cohorts = Vec::new();
+    for head in heads.split(';').filter(|head| !head.is_empty()) {
+        let wrong = |why: String| reader.wrong("heads", format!("{head:?}"), why);
+        let words = || wrong("date, epoch, variant, revision, checksum, length and health".to_owned());
+        let mut parts = head.splitn(7, ' ');
+        let mut next = || parts.next().ok_or_else(words);
+        let date = next()?.parse().map_err(|error: jiff::Error| wrong(error.to_string()))?;
+        let epoch = next()?.parse().map_err(|_| words())?;
+        let variant = next()?.parse().map_err(|_| words())?;
+        let revision: i64 = next()?.parse().map_err(|_| words())?;
+        let checksum = next()?.to_owned();
+        let length = next()?.parse().map_err(|_| words())?;
+        let health = serde_json::from_str(next()?).map_err(|error| wrong(error.to_string()))?;
+        let (bytes, rest) =
+            packed.split_at_checked(length).ok_or_else(|| wrong(format!("at most {} bytes", packed.len())))?;
+        packed = rest;
+        let moments = unpacked(bytes, &names)
+            .map_err(|why| reader.wrong("packed", format!("{length} bytes of {head:?}"), why))?;
+        cohorts.push((revision, Cohort { date, epoch, variant, moments, health }, checksum));
+    }
+    cohorts.sort_by_key(|(revision, cohort, _)| (cohort.date, cohort.epoch, cohort.variant, *revision));
+    Ok(Some(last_revisions(cohorts.into_iter().map(|(_, cohort, checksum)| (cohort, checksum)))))
+}
+
 /// Of each cohort the last revision, with its checksum; rows come in the order of revisions.
 pub(super) fn latest(rows: &[AnyRow], set: &MetricSet) -> Result<Vec<(Cohort, String)>, ControlError> {
-    let mut cohorts: Vec<(Cohort, String)> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (cohort, checksum) = cohort(row, set)?;
+    let names = MetricNames::of(set);
+    let cohorts = rows.iter().map(|row| cohort(row, &names)).collect::<Result<Vec<_>, _>>()?;
+    Ok(last_revisions(cohorts.into_iter()))
+}
+
+/// Revisions of a cohort come one after another.
+fn last_revisions(all: impl ExactSizeIterator<Item = (Cohort, String)>) -> Vec<(Cohort, String)> {
+    let mut cohorts: Vec<(Cohort, String)> = Vec::with_capacity(all.len());
+    for (cohort, checksum) in all {
         match cohorts.last_mut() {
             Some((last, sum))
                 if (last.date, last.epoch, last.variant) == (cohort.date, cohort.epoch, cohort.variant) =>
@@ -196,14 +238,14 @@ pub(super) fn latest(rows: &[AnyRow], set: &MetricSet) -> Result<Vec<(Cohort, St
             _ => cohorts.push((cohort, checksum)),
         }
     }
-    Ok(cohorts)
+    cohorts
 }
 
-fn cohort(row: &AnyRow, set: &MetricSet) -> Result<(Cohort, String), ControlError> {
+fn cohort(row: &AnyRow, names: &MetricNames) -> Result<(Cohort, String), ControlError> {
     let reader = Reader::new("rampkeeper.cohorts", "cohort_date", row)?;
     let moments = match reader.get::<Option<Vec<u8>>>("packed")? {
         Some(bytes) => {
-            unpacked(&bytes, set).map_err(|why| reader.wrong("packed", format!("{} bytes", bytes.len()), why))?
+            unpacked(&bytes, names).map_err(|why| reader.wrong("packed", format!("{} bytes", bytes.len()), why))?
         }
         None => reader.json("moments")?,
     };

@@ -38,7 +38,7 @@ impl Statement {
 
 fn to_sqlite(sql: &str) -> String {
     let mut sql = sql.replace("exp.", "exp_").replace("rampkeeper.", "rampkeeper_").replace(" FOR UPDATE", "");
-    sql = sql.replace("json_array_elements_text(", "json_each(");
+    sql = sql.replace("json_array_elements_text(", "json_each(").replace(" AS bytea)", " AS BLOB)");
     while let Some(start) = sql.find("::") {
         let word = sql[start + 2..].find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(sql.len() - start - 2);
         sql.replace_range(start..start + 2 + word, "");
@@ -129,6 +129,7 @@ statements! {
     LOAD_EXPERIMENTS = "load_experiments";
     LOAD_LAST_DECISIONS = "load_last_decisions";
     LOAD_OFFLINE_RESULTS = "load_offline_results";
+    LOAD_PACKED_COHORTS = "load_packed_cohorts";
     LOAD_POLICIES = "load_policies";
     LOAD_POLICY_VERSIONS = "load_policy_versions";
     LOAD_PROGRESS = "load_progress";

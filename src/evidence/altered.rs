@@ -8,7 +8,6 @@ use jiff::civil::Date;
 use super::assess::Comparison;
 use super::cohort::{Cohort, CohortHealth};
 use crate::domain::VariantId;
-use crate::stats::Moments;
 
 /// The latest days that further nights are made after.
 const DAYS: usize = 7;
@@ -65,9 +64,11 @@ pub fn continued(comparison: &Comparison<'_>, nights: u32) -> Vec<Cohort> {
 fn sum<'a>(mut cohorts: impl Iterator<Item = &'a Cohort>) -> Option<Cohort> {
     let mut sum = cohorts.next()?.clone();
     for cohort in cohorts {
-        for (name, moments) in &cohort.moments {
-            let entry = sum.moments.entry(name.clone()).or_insert(Moments::EMPTY);
-            *entry = entry.merge(moments);
+        for (name, moments) in cohort.moments.iter() {
+            match sum.moments.get_mut(name) {
+                Some(known) => *known = known.merge(moments),
+                None => drop(sum.moments.insert(name.clone(), *moments)),
+            }
         }
         let (a, b) = (sum.health, cohort.health);
         sum.health = CohortHealth {
@@ -101,6 +102,7 @@ fn resized(cohort: &Cohort, units: u64) -> Cohort {
 
 #[cfg(test)]
 mod tests {
+    use crate::stats::Moments;
     use jiff::civil::date;
     use uuid::Uuid;
 

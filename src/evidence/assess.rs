@@ -7,12 +7,13 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::arms::Arms;
 use super::cohort::Cohort;
 use super::look::{PromotionLook, promotion_bounds, promotion_look, seen_by_looks};
 use super::reading::{Judged, Reading};
 use super::split::SplitReading;
 use crate::domain::{Bound, Direction, Epoch, Metric, OnHarm, Policy, Require, SuccessTest, VariantId};
-use crate::stats::{Moments, Stratum, average_e, closure, merge_small};
+use crate::stats::{Stratum, average_e, closure, merge_small};
 
 /// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
 pub const MIN_STRATUM_UNITS: u64 = 50;
@@ -155,9 +156,10 @@ pub fn assess_by(comparison: &Comparison<'_>, standards: &Standards) -> Assessme
     let comparison = &Comparison { cohorts: &counting, ..*comparison };
     let policy = comparison.policy;
     let promotion_look = promotion_look(comparison);
+    let arms = Arms::of(comparison);
     let read = |name: &str, how: &dyn Fn(Direction) -> Judged| {
         let metric = comparison.metrics.get(name)?;
-        Some(Reading::judge(name, &strata(comparison, name), &how(metric.direction)))
+        Some(Reading::judge(name, &strata(&arms, name), &how(metric.direction)))
     };
     let guardrails: Vec<Reading> = policy
         .guardrails
@@ -175,14 +177,15 @@ pub fn assess_by(comparison: &Comparison<'_>, standards: &Standards) -> Assessme
     let ours = || comparison.cohorts.iter().filter(|cohort| pair.contains(&cohort.variant));
     let units: u64 = ours().map(|cohort| cohort.health.units).sum();
     let multiple: u64 = ours().map(|cohort| cohort.health.multiple_exposed).sum();
+    let (control_units, candidate_units) = arms.least_units(names());
     let mut assessment = Assessment {
         evidence_through: everything.iter().map(|cohort| cohort.date).max(),
-        control_units: least_units(comparison, comparison.control, names()),
-        candidate_units: least_units(comparison, comparison.candidate, names()),
+        control_units,
+        candidate_units,
         log_e_rollback: 0.0,
         promotion_look,
         split: SplitReading::judge(
-            &one_per_cohort(everything),
+            one_per_cohort(everything),
             comparison.epochs,
             comparison.control,
             comparison.candidate,
@@ -258,33 +261,9 @@ impl Assessment {
     }
 }
 
-/// The least units of a variant that any of the metrics has in closed cohorts.
-fn least_units<'a>(comparison: &Comparison<'_>, variant: VariantId, metrics: impl Iterator<Item = &'a str>) -> u64 {
-    let units = |metric: &str| {
-        let ours = comparison.cohorts.iter().filter(|cohort| cohort.variant == variant);
-        ours.filter_map(|cohort| cohort.moments.get(metric)).map(|moments| moments.n).sum()
-    };
-    metrics.map(units).min().unwrap_or(0)
-}
-
 /// The strata of one metric: date by date within its epoch, small days joined to their neighbours.
-fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
-    let mut by_epoch: BTreeMap<i64, BTreeMap<Date, Stratum>> = BTreeMap::new();
-    for cohort in comparison.cohorts {
-        let arm: fn(&mut Stratum) -> &mut Moments = if cohort.variant == comparison.control {
-            |stratum| &mut stratum.control
-        } else if cohort.variant == comparison.candidate {
-            |stratum| &mut stratum.candidate
-        } else {
-            continue;
-        };
-        let Some(moments) = cohort.moments.get(metric) else { continue };
-        let stratum = by_epoch.entry(cohort.epoch).or_default().entry(cohort.date).or_default();
-        let arm = arm(stratum);
-        *arm = arm.merge(moments);
-    }
-    let epochs = by_epoch.into_values();
-    let joined = epochs.map(|days| merge_small(&days.into_values().collect::<Vec<_>>(), MIN_STRATUM_UNITS));
+fn strata(arms: &Arms<'_>, metric: &str) -> Vec<Stratum> {
+    let joined = arms.days_of(metric).into_iter().map(|days| merge_small(&days, MIN_STRATUM_UNITS));
     let (whole, waiting): (Vec<_>, Vec<_>) = joined.map(|joined| (joined.whole, joined.waiting)).unzip();
     let whole: Vec<Stratum> = whole.into_iter().flatten().collect();
     // A stratum that is still growing would change what was looked at before. It only stands in while there is no other.
@@ -292,15 +271,10 @@ fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
 }
 
 /// Metric sets with different windows each bring their own cohort of the same units; the split counts units once.
-fn one_per_cohort(cohorts: &[Cohort]) -> Vec<Cohort> {
-    let mut once: BTreeMap<(Date, i64, VariantId), &Cohort> = BTreeMap::new();
-    for cohort in cohorts {
-        once.entry((cohort.date, cohort.epoch, cohort.variant)).or_insert(cohort);
-    }
-    // Without their moments, of which there are many and none is asked for.
-    let bare = |cohort: &Cohort| {
-        let Cohort { date, epoch, variant, health, .. } = *cohort;
-        Cohort { date, epoch, variant, moments: BTreeMap::new(), health }
-    };
-    once.into_values().map(bare).collect()
+fn one_per_cohort(cohorts: &[Cohort]) -> Vec<&Cohort> {
+    let key = |cohort: &&Cohort| (cohort.date, cohort.epoch, cohort.variant);
+    let mut once: Vec<&Cohort> = cohorts.iter().collect();
+    once.sort_by_key(key);
+    once.dedup_by_key(|cohort| key(cohort));
+    once
 }

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::by_metric::ByMetric;
 use crate::domain::{Metric, VariantId};
-use crate::stats::Moments;
 
 /// One variant's units that were first exposed on one date in one epoch, once their window has ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Cohort {
     /// The arm.
     pub variant: VariantId,
     /// Moments by metric name; every metric of the set that was asked for is there.
-    pub moments: BTreeMap<String, Moments>,
+    pub moments: ByMetric,
     /// What is known about the data behind them.
     pub health: CohortHealth,
 }
@@ -45,7 +45,7 @@ impl Cohort {
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(format!("{} {} {} {:?}\n", self.date, self.epoch, self.variant, self.health));
-        for (metric, m) in &self.moments {
+        for (metric, m) in self.moments.iter() {
             let numbers = [m.mean_y, m.m2_y, m.mean_d, m.m2_d, m.c_yd].map(|x| format!("{x:.11e}")).join(" ");
             hash.update(format!("{metric} {} {numbers}\n", m.n));
         }
@@ -114,6 +114,7 @@ pub fn closable_through(from: Date, as_of: Date, window_days: u16, complete: imp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Moments;
     use jiff::civil::date;
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use polars::prelude::{Column, DataFrame, DataType, PolarsError};
 
+use super::by_metric::ByMetric;
 use super::cohort::{Cohort, CohortHealth, MetricSet};
 use crate::domain::VariantId;
 use crate::stats::Moments;
@@ -75,7 +76,7 @@ pub fn cohorts_from_frames(
         };
         match cohorts.entry((date, epoch, variant)) {
             Entry::Vacant(free) => {
-                free.insert(Cohort { date, epoch, variant, moments: BTreeMap::new(), health });
+                free.insert(Cohort { date, epoch, variant, moments: ByMetric::default(), health });
             }
             Entry::Occupied(_) => {
                 return Err(FrameError::Metrics { date, epoch, variant, problem: "it comes twice".into() });

@@ -4,7 +4,9 @@
 //! same assessment a year later.
 
 mod altered;
+mod arms;
 mod assess;
+mod by_metric;
 mod cohort;
 mod frame;
 mod health;
@@ -16,6 +18,7 @@ mod split;
 
 pub use altered::{continued, enlarged, scaled};
 pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, assess_by, closed_by, standards};
+pub use by_metric::{ByMetric, MetricNames};
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};
@@ -25,5 +28,5 @@ pub use reading::{Judged, Reading, Scale, Seen, Verdict};
 pub use silence::{Vanished, vanished};
 pub use split::SplitReading;
 
-// Parts of a reading, so that whoever reads one needs no word of statistics.
-pub use crate::stats::{Insufficient, Interval};
+// Parts of readings and cohorts, so that whoever reads one needs no word of statistics.
+pub use crate::stats::{Insufficient, Interval, Moments};

@@ -54,11 +54,16 @@ fn units_per_day(comparison: &Comparison<'_>) -> Option<f64> {
     let mut by_day: BTreeMap<Date, BTreeMap<(i64, VariantId), u64>> = BTreeMap::new();
     // Units that were drawn anew came once, and do not come every day.
     let redrawn = |number| comparison.epochs.iter().any(|epoch| epoch.number == number && epoch.redrawn_at.is_some());
-    for cohort in comparison.cohorts.iter().filter(|cohort| !redrawn(cohort.epoch)) {
+    let usual = || comparison.cohorts.iter().filter(|cohort| !redrawn(cohort.epoch));
+    let mut dates: Vec<Date> = usual().map(|cohort| cohort.date).collect();
+    dates.sort_unstable();
+    dates.dedup();
+    let first = dates.iter().rev().take(DAYS).last().copied().unwrap_or(Date::MIN);
+    for cohort in usual().filter(|cohort| cohort.date >= first) {
         // Metrics with different windows bring a cohort each of the same units.
         by_day.entry(cohort.date).or_default().insert((cohort.epoch, cohort.variant), cohort.health.units);
     }
-    let latest: Vec<u64> = by_day.values().rev().take(DAYS).map(|day| day.values().sum()).collect();
+    let latest: Vec<u64> = by_day.values().map(|day| day.values().sum()).collect();
     (!latest.is_empty()).then(|| latest.iter().sum::<u64>() as f64 / latest.len() as f64)
 }
 

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::{ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 
+use super::by_metric::Sought;
 use super::cohort::Cohort;
 use crate::domain::{Metric, MetricForm, VariantId};
 use crate::stats::Moments;
@@ -36,18 +37,24 @@ pub fn vanished<'a>(
     (begin, as_of, until): (Date, Date, Option<Date>),
     nights: u32,
 ) -> Vec<Vanished> {
+    let mut dates: Vec<Date> = cohorts.iter().map(|cohort| cohort.date).collect();
+    dates.sort_unstable();
+    dates.dedup();
+    let places: Vec<usize> = cohorts.iter().map(|cohort| dates.partition_point(|date| *date < cohort.date)).collect();
     let silent = |name: &str| {
         let metric = metrics.get(name)?;
         let due = as_of.saturating_sub(i64::from(metric.window_days).days());
         let due = until.map_or(due, |until| due.min(until));
-        let mut days: BTreeMap<Date, (Moments, Moments)> = BTreeMap::new();
-        for cohort in cohorts.iter().filter(|cohort| cohort.date <= due) {
+        let mut days: Vec<Option<(Moments, Moments)>> = vec![None; dates.len()];
+        let mut sought = Sought::new(name);
+        for (cohort, place) in cohorts.iter().zip(&places).filter(|(cohort, _)| cohort.date <= due) {
+            let day = &mut days[*place];
             // Of a third arm only the day counts.
-            if cohort.variant != control && cohort.variant != candidate && days.contains_key(&cohort.date) {
+            if cohort.variant != control && cohort.variant != candidate && day.is_some() {
                 continue;
             }
-            let Some(moments) = cohort.moments.get(name) else { continue };
-            let day = days.entry(cohort.date).or_default();
+            let Some(moments) = sought.of(&cohort.moments) else { continue };
+            let day = day.get_or_insert_default();
             if cohort.variant == control {
                 day.0 = day.0.merge(moments);
             } else if cohort.variant == candidate {
@@ -57,7 +64,8 @@ pub fn vanished<'a>(
         let mut usual = Moments::default();
         let mut last = None;
         let mut missed = 0.0;
-        for (date, (control, candidate)) in &days {
+        let days = dates.iter().zip(&days).filter_map(|(date, day)| Some((date, day.as_ref()?)));
+        for (date, (control, candidate)) in days {
             let both = control.merge(candidate);
             let empty = control.n == 0 || candidate.n == 0 || no_denominator(metric, control, candidate);
             missed += if sums_to_nothing(&both) { usual.mean_y.abs() * both.n as f64 } else { -missed };

@@ -27,8 +27,8 @@ pub struct SplitReading {
 
 impl SplitReading {
     /// Compares first exposures with each epoch's planned shares. `None` before the first unit.
-    pub fn judge(
-        cohorts: &[Cohort],
+    pub fn judge<'a>(
+        cohorts: impl IntoIterator<Item = &'a Cohort>,
         epochs: &[Epoch],
         control: VariantId,
         candidate: VariantId,

@@ -3,6 +3,8 @@
 //! A warehouse may then read the events of a day once for all. Nothing depends on it: whatever is not answered here is
 //! asked when the experiment's turn comes, and each answer stands for itself, so that one cannot spoil another.
 
+use std::sync::Arc;
+
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -10,7 +12,8 @@ use jiff::tz::TimeZone;
 use super::Night;
 use super::days::Days;
 use super::error::NightError;
-use crate::control::{AllProgress, ExperimentRecord, observe_epochs};
+use super::stored::Stored;
+use crate::control::{ExperimentRecord, observe_epochs};
 use crate::domain::{CohortRequest, EpochSpan, ExperimentId, ExperimentStatus, ExposedBy, exposure_spans};
 use crate::evidence::MetricSet;
 use crate::warehouse::{Collected, WarehouseError};
@@ -36,7 +39,7 @@ struct Wish {
     /// The experiment's place among those that are asked for.
     place: usize,
     experiment: ExperimentId,
-    set: MetricSet,
+    set: Arc<MetricSet>,
     from: Date,
     to: Date,
     exposed_by: ExposedBy,
@@ -76,14 +79,14 @@ impl Night<'_> {
     pub(super) async fn ask_ahead(
         &self,
         records: &[ExperimentRecord],
-        progress: &AllProgress,
+        stored: &Stored<'_>,
         days: &mut Days<'_>,
     ) -> Result<Ahead, NightError> {
         let mut wishes: Vec<Wish> = Vec::new();
         let mut moments = 0;
         let mut experiments = 0;
         for (place, record) in records.iter().enumerate() {
-            let wanted = self.wishes(place, record, progress, days).await?;
+            let wanted = self.wishes(place, record, stored, days).await?;
             moments += wanted.iter().map(|wish| wish.moments(record)).sum::<usize>();
             if moments > MOMENTS && experiments > 0 {
                 break;
@@ -109,7 +112,7 @@ impl Night<'_> {
         &self,
         place: usize,
         record: &ExperimentRecord,
-        progress: &AllProgress,
+        stored: &Stored<'_>,
         days: &mut Days<'_>,
     ) -> Result<Vec<Wish>, NightError> {
         let experiment = &record.experiment;
@@ -126,8 +129,8 @@ impl Night<'_> {
         if experiment.status != ExperimentStatus::Active {
             return Ok(wishes);
         }
-        for set in MetricSet::group(self.metrics_of(self.config.policies.of(&experiment.name))) {
-            let closed = progress.get(&experiment.id).and_then(|progress| progress.get(&set.digest)).copied();
+        for set in stored.sets_of(experiment.id).iter().map(Arc::clone) {
+            let closed = stored.closed_through(experiment.id, &set);
             let from = closed.map_or(first_date, |through| through.saturating_add(1.days()));
             let new = self.closable(&set, from, days).await?.map(|through| (from, through));
             let again = closed.and_then(|through| days.touched(set.window_days, first_date, through));

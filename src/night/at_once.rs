@@ -12,7 +12,6 @@ use super::under_lease::under_lease;
 use super::{Mode, Night};
 use crate::apply::Applier;
 use crate::domain::Act;
-use crate::evidence::MetricSet;
 use crate::report::NightReport;
 
 impl Night<'_> {
@@ -46,7 +45,7 @@ impl Night<'_> {
             let mode = Mode::Act { run };
             self.observe(&mut record, mode, self.now).await?;
             let mut collected = Collected::nothing();
-            for set in MetricSet::group(self.metrics_of(self.config.policies.of(&record.experiment.name))) {
+            for set in self.metric_sets(self.config.policies.of(&record.experiment.name)) {
                 collected.add(self.control.load_checked_cohorts(record.experiment.id, &set).await?);
             }
             let case = Case {

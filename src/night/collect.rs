@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::ahead::Ahead;
 use super::days::Days;
 use super::error::NightError;
+use super::stored::Stored;
 use super::{Mode, Night};
 use crate::apply::chain;
 use crate::control::ExperimentRecord;
@@ -43,8 +44,7 @@ impl Night<'_> {
     pub(super) async fn collect(
         &self,
         record: &ExperimentRecord,
-        days: &mut Days<'_>,
-        ahead: &Ahead,
+        (days, ahead, stored): (&mut Days<'_>, &Ahead, &mut Stored<'_>),
         mode: Mode,
     ) -> Result<Collected, NightError> {
         let experiment = &record.experiment;
@@ -52,31 +52,30 @@ impl Night<'_> {
         let Some(first) = record.epochs.first() else { return Ok(collected) };
         let first_date = first.started_at.to_zoned(TimeZone::UTC).date();
         let mut restated = 0;
-        let progress = self.control.load_progress(experiment.id).await?;
-        for set in MetricSet::group(self.metrics_of(self.config.policies.of(&experiment.name))) {
-            let mut known = self.control.load_checked_cohorts(experiment.id, &set).await?;
+        for set in stored.sets_of(experiment.id).iter() {
+            let mut known = stored.of(experiment.id, set).await?;
             if experiment.status == ExperimentStatus::Active {
-                restated += self.restate(record, &set, &mut known, days, ahead, mode).await?;
+                restated += self.restate(record, set, &mut known, days, ahead, mode).await?;
             }
             collected.add(known);
             if experiment.status != ExperimentStatus::Active {
                 continue;
             }
-            let from = match progress.get(&set.digest) {
+            let from = match stored.closed_through(experiment.id, set) {
                 Some(through) => through.saturating_add(1.days()),
                 None => first_date,
             };
-            let closable = self.closable(&set, from, days).await?;
+            let closable = self.closable(set, from, days).await?;
             if let Some((date, state)) = days.first_incomplete(from, self.as_of)
                 && collected.look == Look::Fresh
             {
                 collected.look = Look::Stale { date, state };
             }
             let Some(through) = closable else { continue };
-            match self.close(record, &set, (from, through), ahead).await {
+            match self.close(record, set, (from, through), ahead).await {
                 Ok(cohorts) => {
                     if mode != Mode::Plan {
-                        self.control.save_cohorts(experiment.id, &set, &cohorts, through, self.now).await?;
+                        self.control.save_cohorts(experiment.id, set, &cohorts, through, self.now).await?;
                     }
                     collected.add(cohorts.into_iter().map(Cohort::checked));
                 }
@@ -146,6 +145,11 @@ impl Night<'_> {
             CloseError::Night(NightError::Frame { experiment: record.experiment.name.clone(), source })
         })?;
         Ok(cohorts.into_iter().filter(|cohort| (from..=through).contains(&cohort.date)).collect())
+    }
+
+    /// The metrics that a policy names, by window.
+    pub(super) fn metric_sets(&self, policy: &Policy) -> Vec<MetricSet> {
+        MetricSet::group(self.metrics_of(policy))
     }
 
     /// The metrics that a policy names.

@@ -1,0 +1,88 @@
+//! Stored cohorts, loaded ahead: while one experiment is judged, those of the next come out of the control store.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use tokio::sync::mpsc;
+
+use super::Night;
+use crate::control::{AllProgress, ControlError, ControlStore, ExperimentRecord};
+use crate::domain::ExperimentId;
+use crate::evidence::{Cohort, MetricSet};
+
+/// How many answers may wait; each has all cohorts of an experiment.
+const WAITING: usize = 2;
+
+/// Cohorts with their checksums.
+type Loaded = Result<Vec<(Cohort, String)>, ControlError>;
+
+/// The metric sets of one experiment.
+type Sets = Arc<[Arc<MetricSet>]>;
+
+/// The stored cohorts of a night's experiments, in the order in which they are judged.
+pub(super) struct Stored<'a> {
+    control: &'a ControlStore,
+    sets: BTreeMap<ExperimentId, Sets>,
+    progress: AllProgress,
+    /// What is still to come.
+    order: VecDeque<(ExperimentId, Arc<MetricSet>)>,
+    coming: mpsc::Receiver<Loaded>,
+}
+
+impl Stored<'_> {
+    /// The metrics that are measured for an experiment, by window.
+    pub(super) fn sets_of(&self, experiment: ExperimentId) -> Sets {
+        self.sets.get(&experiment).cloned().unwrap_or_default()
+    }
+
+    /// Through which date an experiment's cohorts were closed when the night began.
+    pub(super) fn closed_through(&self, experiment: ExperimentId, set: &MetricSet) -> Option<Date> {
+        self.progress.get(&experiment)?.get(&set.digest).copied()
+    }
+
+    /// The cohorts of an experiment under one metric set. Those of whoever comes before and did not ask are passed over.
+    pub(super) async fn of(&mut self, experiment: ExperimentId, set: &MetricSet) -> Loaded {
+        let asked = |(of, wanted): &(ExperimentId, Arc<MetricSet>)| *of == experiment && wanted.digest == set.digest;
+        let Some(place) = self.order.iter().position(asked) else {
+            return self.control.load_checked_cohorts(experiment, set).await;
+        };
+        self.order.drain(..=place);
+        for _ in 0..place {
+            self.coming.recv().await;
+        }
+        match self.coming.recv().await {
+            Some(loaded) => loaded,
+            None => self.control.load_checked_cohorts(experiment, set).await,
+        }
+    }
+}
+
+impl<'a> Night<'a> {
+    /// Begins to load what is stored of these experiments.
+    pub(super) fn load_stored(&self, records: &[ExperimentRecord], progress: AllProgress) -> Stored<'a> {
+        // Most experiments are judged by the same policy, so each list of metrics is made up once.
+        let mut known: BTreeMap<Vec<&str>, Sets> = BTreeMap::new();
+        let mut sets = BTreeMap::new();
+        let mut order = VecDeque::new();
+        for record in records {
+            let (experiment, policy) = (record.experiment.id, self.config.policies.of(&record.experiment.name));
+            let names = self.metrics_of(policy).map(|metric| metric.name.as_str()).collect();
+            let make = || self.metric_sets(policy).into_iter().map(Arc::new).collect();
+            let own: &Sets = known.entry(names).or_insert_with(make);
+            order.extend(own.iter().filter(|_| !record.epochs.is_empty()).map(|set| (experiment, Arc::clone(set))));
+            sets.insert(experiment, Arc::clone(own));
+        }
+        let (sender, coming) = mpsc::channel(WAITING);
+        let (control, wanted) = (self.control.clone(), order.clone());
+        tokio::spawn(async move {
+            for (experiment, set) in wanted {
+                // Nobody takes it any more once the night is over.
+                if sender.send(control.load_checked_cohorts(experiment, &set).await).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Stored { control: self.control, sets, progress, order, coming }
+    }
+}
