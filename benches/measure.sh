@@ -60,7 +60,7 @@ fi
 for sitting in $(seq "$sittings"); do
     echo "== sitting $sitting, $(date -u +%FT%RZ), load $(cut -d' ' -f1 /proc/loadavg)"
     bench compare "$folder/10m" --python "$python" --rounds "$rounds"
-    if [ "$larger" != 0 ]; then bench compare "$folder/larger" --python "$python" --rounds "$rounds"; fi
+    if [ "$larger" != 0 ]; then bench compare "$folder/larger" --python "$python" --rounds "$rounds" --quick; fi
     bench compare "$folder/3m" --postgres "$ours" --peer-postgres "$url" --python "$python" --rounds "$rounds" --quick
     if [ -n "$ch" ]; then bench compare "$folder/3m" --clickhouse "${ch%%,*}" --python "$python" --rounds "$rounds"; fi
     echo "a night of 1,000 experiments from stored cohorts to decisions:"

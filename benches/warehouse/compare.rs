@@ -31,6 +31,8 @@ pub struct Entry {
 #[derive(Clone, Copy)]
 struct Run {
     seconds: f64,
+    /// Seconds of processor time, which depend less on who else is at work; those of a server are not in it.
+    at_work: f64,
     peak_mib: f64,
 }
 
@@ -50,23 +52,30 @@ impl Contest {
             }
         }
         println!("\n{} ({} rounds)", self.title, self.rounds);
-        println!("{:<44} {:>9} {:>7} {:>15} {:>9}", "", "seconds", "ratio", "least - most", "peak MiB");
+        println!(
+            "{:<44} {:>9} {:>7} {:>15} {:>9} {:>7} {:>9}",
+            "", "seconds", "ratio", "least - most", "processor", "ratio", "peak MiB"
+        );
         for (entry, own) in self.entries.iter().zip(&runs) {
-            let seconds = |run: &Run| run.seconds;
-            let ratios: Vec<f64> = (0..self.rounds)
-                .map(|round| {
-                    let best = self.measure.iter().map(|place| runs[*place][round].seconds);
-                    own[round].seconds / best.fold(f64::INFINITY, f64::min)
-                })
-                .collect();
+            let seconds: fn(&Run) -> f64 = |run| run.seconds;
+            let ratios_of = |of: fn(&Run) -> f64| -> Vec<f64> {
+                let ratio = |round: usize| {
+                    let best = self.measure.iter().map(|place| of(&runs[*place][round]));
+                    of(&own[round]) / best.fold(f64::INFINITY, f64::min)
+                };
+                (0..self.rounds).map(ratio).collect()
+            };
+            let (ratios, of_work) = (ratios_of(seconds), ratios_of(|run| run.at_work));
             let peak = own.iter().map(|run| run.peak_mib).fold(0.0, f64::max);
             println!(
-                "{:<44} {:>9.3} {:>7.3} {:>7.3} - {:>5.3} {:>9.0}",
+                "{:<44} {:>9.3} {:>7.3} {:>7.3} - {:>5.3} {:>9.3} {:>7.3} {:>9.0}",
                 entry.label,
                 median(own.iter().map(seconds).collect()),
                 median(ratios.clone()),
                 ratios.iter().copied().fold(f64::INFINITY, f64::min),
                 ratios.iter().copied().fold(0.0, f64::max),
+                median(own.iter().map(|run| run.at_work).collect()),
+                median(of_work),
                 peak
             );
         }
@@ -120,16 +129,24 @@ fn same_moments(a: &Path, b: &Path) -> anyhow::Result<usize> {
 
 fn run(command: &[String]) -> anyhow::Result<Run> {
     let (program, arguments) = command.split_first().context("an empty command")?;
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), at_work_so_far());
     let output =
         Command::new(program).args(arguments).output().with_context(|| format!("could not start {program}"))?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let (seconds, at_work) = (begun.elapsed().as_secs_f64(), at_work_so_far() - before);
     if !output.status.success() {
         bail!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let said = String::from_utf8_lossy(&output.stdout);
     let peak = said.split_whitespace().skip_while(|word| *word != "peak_mib").nth(1);
-    Ok(Run { seconds, peak_mib: peak.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN) })
+    Ok(Run { seconds, at_work, peak_mib: peak.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN) })
+}
+
+/// Seconds of processor time of all processes that were started here and have ended (`cutime` and `cstime` of proc(5)).
+fn at_work_so_far() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // Linux counts a hundred ticks a second, whatever its own clock.
+    fields.skip(13).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
