@@ -115,8 +115,10 @@ fn same_moments(a: &Path, b: &Path) -> anyhow::Result<usize> {
         let (a, b): (Vec<&str>, Vec<&str>) = (a.split(',').collect(), b.split(',').collect());
         ensure!(a.len() == 11 && b.len() == 11 && a[..6] == b[..6], "{a:?} and {b:?}");
         let number = |text: &str| text.parse::<f64>().with_context(|| format!("{text:?} is no number"));
-        // A centred product may be nothing beside the squares that it is made of.
-        let scale = (number(a[7])? * number(a[9])?).sqrt();
+        // A centred product may be nothing beside the squares that it is made of, and those nothing beside the sums that
+        // peers take them from.
+        let raw = 1e-6 * (number(a[5])? * number(a[6])? * number(a[8])?).abs();
+        let scale = (number(a[7])? * number(a[9])?).sqrt().max(raw);
         for place in 6..11 {
             let (x, y) = (number(a[place])?, number(b[place])?);
             let size = if place == 10 { scale } else { x.abs().max(y.abs()) };
