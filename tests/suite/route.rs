@@ -2,3 +2,4 @@
 
 mod files;
 mod gate;
+mod real;
