@@ -114,7 +114,7 @@ async fn the_steps_on_real_servers_work_as_written() {
         "As of 2026-03-31: 1 held",
         "planner_policy_exp planner_v2 hold 10 % stale: the events of 2026-03-31 are missing",
         "\"standing\": \"already_decided\"",
-        "; files: ",
+        "nights: 1, experiments: 1; files: ",
         "sent [rampkeeper] 2026-03-31: 1 held to ana@example.com",
         "Nothing to do: the tables are as the file says.",
         "planner_policy/3 begins as planner_policy_v3 in planner_week_exp with 10 %",

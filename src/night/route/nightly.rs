@@ -88,15 +88,7 @@ impl Night<'_> {
             if !passed {
                 continue;
             }
-            let asked = Asked {
-                experiment: name.clone(),
-                kind: Kind::Policy,
-                version: version.clone(),
-                share: None,
-                name: None,
-                force: false,
-                reason: None,
-            };
+            let asked = Asked::by_night(name.clone(), version.clone());
             let planned = plan_enrolment(&asked, &catalogue, Some(&*record), &self.config.policies, now);
             let mut refusals = planned.as_ref().err().cloned().unwrap_or_default();
             refusals.extend(self.ask_registry(&catalogue, &asked).await);
