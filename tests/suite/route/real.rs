@@ -291,6 +291,18 @@ async fn is_told(world: &World, story: &BTreeMap<String, Vec<String>>) {
     }
 }
 
+/// The README shows these nights.
+fn is_what_the_readme_shows(world: &World) {
+    let mails = world.mails();
+    let mut of_night: &str = "";
+    for line in crate::readme::mails_of_the_route() {
+        match mails.iter().find(|(subject, _)| *subject == line) {
+            Some((_, text)) => of_night = text,
+            None => assert!(of_night.contains(&line), "{line} is not in {of_night}"),
+        }
+    }
+}
+
 /// What the nights have set is not taken back by the files, and nothing comes in again.
 async fn is_not_taken_back(world: &World) {
     let told = world.done(&["policy", "sync"], 0).await;
@@ -325,6 +337,7 @@ async fn from_a_trained_model_to_production_and_back_and_the_same_for_a_prompt()
     assert_eq!(acted("greeting_exp"), ["rollback"], "{story:?}");
     stand_where_they_belong(&world).await;
     is_told(&world, &story).await;
+    is_what_the_readme_shows(&world);
     is_not_taken_back(&world).await;
     let last = FIRST_DAY.checked_add((story["planner_exp"].len() as i64 - 1).days()).unwrap();
     world.done(&["replay", "--as-of", &last.to_string()], 0).await;
