@@ -138,10 +138,11 @@ async fn the_steps_on_real_servers_work_as_written() {
 
     // The one command that the README says ends with 1 where it stands.
     let check = "rampkeeper check --as-of 2026-03-31";
-    let told_apart = blocks("sh")[2..].iter().map(|block| {
+    let commands = blocks("sh");
+    let told_apart = commands[2..].iter().map(|block| {
         // The example's freezes name days of the calendar on which this test may run.
-        let commands = block.replace("rampkeeper enroll ", "rampkeeper enroll --now 2026-04-01T08:00:00Z ");
-        format!("echo \"{}\"\n{commands}\n", begun(block).trim_end())
+        let block_of_today = block.replace("rampkeeper enroll ", "rampkeeper enroll --now 2026-04-01T08:00:00Z ");
+        format!("echo \"{}\"\n{block_of_today}\n", begun(block).trim_end())
     });
     let script = here(&told_apart.collect::<String>());
     assert!(script.contains(check));

@@ -20,7 +20,9 @@ impl Case<'_> {
         draft: bool,
         wanted: ExperimentStatus,
     ) {
-        let ramped = self.record.is_some_and(|record| !record.rollouts.is_empty());
+        // What came in by `enroll`, or by a night, has begun a ramp as well, and need not stand in the file.
+        let enrolled = self.around.catalogue.enrolled.iter().any(|(experiment, _)| *experiment == row.id);
+        let ramped = enrolled || self.record.is_some_and(|record| !record.rollouts.is_empty());
         let (begins, name) = (draft && wanted != ExperimentStatus::Draft, &row.name);
         let mut split: Vec<(VariantId, Share)> = Vec::new();
         let mut reallocated = false;
@@ -71,8 +73,6 @@ impl Case<'_> {
             }
             split.push((other.id, other.allocation));
             if other.allocation == Share::NONE || ramped {
-                let enrolled = self.around.catalogue.enrolled.iter().any(|(e, _)| *e == row.id);
-                // What came in by `enroll` need not stand in the file.
                 if !enrolled {
                     let detail = "it is in the tables and not in the file; nothing is deleted: add it to the file";
                     comparison.drift.push(Drift::new(format!("{name}/{}", other.name), detail));

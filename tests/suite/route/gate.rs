@@ -436,17 +436,21 @@ async fn status_and_check_say_who_waits_and_for_what() {
 #[tokio::test]
 async fn what_is_done_by_hand_is_no_night() {
     let mut world = world(PROMOTION).await;
-    world.live(day(0)).await;
-    world.night(day(0), 0).await;
     result(&world, 1, "0.8", DONE).await;
     result(&world, 2, "0.8", DONE).await;
-    let later = at(day(3));
+    let (first, last) = (day(0), day(3));
+    let noon = format!("{first}T12:00:00Z");
+    world.run(&["enroll", "steady", "steady policy/2", "--by", "ana", "--now", &noon]).await.expect(0);
+    lines(&world.run(&["status", "--now", &noon]).await.expect(0), "No night has run yet");
+    world.run(&["report"]).await.expect(1).complains("no night is on record yet");
+    world.live(first).await;
+    world.night(first, 0).await;
+    let later = at(last);
     world.run(&["qualify", "steady policy/2", "--now", &later]).await.expect(0);
-    world.run(&["enroll", "steady", "steady policy/2", "--by", "ana", "--now", &later]).await.expect(0);
     let kinds =
         "SELECT group_concat(kind || ' ' || as_of, ', ') FROM (SELECT * FROM rampkeeper_runs ORDER BY started_at)";
-    let (first, last) = (day(0), day(3));
-    assert_eq!(world.text(kinds).await, format!("night {first}, by_hand {last}, by_hand {last}"));
+    let before = first.yesterday().unwrap();
+    assert_eq!(world.text(kinds).await, format!("by_hand {before}, night {first}, by_hand {last}"));
     let status = world.run(&["status", "--now", &later]).await.expect(0);
     lines(&status, &format!("Last night: {first}, run at"));
     lines(&status, "No night has run for the 3 days since. Is the job still started?");
@@ -456,6 +460,14 @@ async fn what_is_done_by_hand_is_no_night() {
     let site = world.run(&["report", "--html", world.path("site").to_str().unwrap()]).await.expect(0);
     assert!(site.out.contains("nights: 1, "), "{}", site.out);
     let page = |night| world.path(&format!("site/nights/{night}.html")).exists();
-    assert!(page(first) && !page(last));
+    assert!(page(first) && !page(last) && !page(before));
+    // A rollback by hand is told like a night, so its page is there; a night it is none.
+    world
+        .run(&["rollback", "steady/steady policy_v2", "--by", "ana", "--reason", "x", "--now", &later])
+        .await
+        .expect(0);
+    assert!(world.text(kinds).await.ends_with(&format!(", by_hand {last}, by_hand {last}")));
+    lines(&world.run(&["status", "--now", &later]).await.expect(0), &format!("Last night: {first}, run at"));
+    world.run(&["report", "--as-of", &last.to_string()]).await.expect(0);
     world.run(&["verify"]).await.expect(0);
 }

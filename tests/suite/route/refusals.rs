@@ -38,11 +38,11 @@ const CHAT: &str = "  - name: chat_exp
 
 /// Each text is a file with which the command must end with 78, saying that, and change nothing.
 async fn refuses(world: &World, what: &str, file: &str, texts: &[(String, &[&str])]) {
-    let before = world.state().await;
     let kept = std::fs::read_to_string(world.path(file)).unwrap();
     for (text, expected) in texts {
         assert_ne!(*text, kept, "{expected:?}");
         world.write(file, text);
+        let before = world.state().await;
         let told = sync(world, what, &[], 78).await;
         for expected in *expected {
             told.complains(expected);
