@@ -165,7 +165,12 @@ fn steps(catalogue: &Catalogue, row: &ExperimentRow, control: &str, version: &Ve
     let others = others.filter_map(|variant| VariantConfig::parse(&variant.config).ok()?.policy_version_id());
     let others = others.filter_map(|id| catalogue.version(Kind::Policy, id)?.1.model());
     let expect: Vec<ModelVersion> = others.filter(|other| other.model == model.model).collect();
-    vec![Step::SetAlias { alias: CHALLENGER.to_owned(), version: model, expect, or_production: false }]
+    vec![challenger(model, expect)]
+}
+
+/// What follows in the registry when a version comes in.
+pub fn challenger(version: ModelVersion, expect: Vec<ModelVersion>) -> Step {
+    Step::SetAlias { alias: CHALLENGER.to_owned(), version, expect, or_production: false }
 }
 
 impl Enrolling {

@@ -16,7 +16,7 @@ use crate::config::Fault;
 use crate::control::TableChange;
 
 pub use drift::{Registered, drift};
-pub use enrol::{Asked, Enrolling, Refusal, Rule, plan_enrolment};
+pub use enrol::{Asked, Enrolling, Refusal, Rule, challenger, plan_enrolment};
 pub use experiments::{Around, compare_experiments};
 pub use qualify::{Candidate, Qualified, versions_to_judge};
 pub use versions::{WantedFamily, WantedVersion, compare_versions, policies_of, prompts_of};

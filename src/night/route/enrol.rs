@@ -15,6 +15,9 @@ use crate::night::error::NightError;
 use crate::night::under_lease::under_lease;
 use crate::route::{Asked, Enrolling, Refusal, Rule, plan_enrolment};
 
+/// Who lets a version in where nobody does by hand, as the table has it.
+pub(super) const BY_NIGHT: &str = "night";
+
 /// Who lets a version in by hand.
 #[derive(Clone, Debug)]
 pub struct ByHandOf {
@@ -120,7 +123,7 @@ impl Night<'_> {
         now: Timestamp,
     ) -> Result<(), NightError> {
         let id = Uuid::new_v5(&record.experiment.id.0, format!("enrolment {}", enrolling.variant).as_bytes());
-        let by = act.map_or("night".to_owned(), |act| act.by.clone());
+        let by = act.map_or(BY_NIGHT.to_owned(), |act| act.by.clone());
         let reason = act.map(|act| act.reason.clone()).filter(|reason| !reason.is_empty());
         let new = NewEnrolment {
             id,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::notes::{gate_note, note_of, refusal_note};
-use crate::control::{Catalogue, ExperimentRecord, KeptNote, Kind, RouteNote};
+use super::enrol::BY_NIGHT;
+use super::notes::{about_enrolment, gate_note, note_of, refusal_note};
+use crate::control::{Catalogue, Enrolment, ExperimentRecord, KeptNote, Kind, RouteNote};
 use crate::domain::{ExperimentStatus, Mode as PolicyMode, VersionName};
 use crate::night::error::NightError;
 use crate::night::{Mode, Night};
 use crate::report::NightReport;
-use crate::route::{Asked, Candidate, Qualified, newest_untried, plan_enrolment};
+use crate::route::{Asked, Candidate, Qualified, challenger, newest_untried, plan_enrolment};
 
 /// What a night tells of an experiment's route.
 #[derive(Debug, Default)]
@@ -46,12 +47,33 @@ impl Night<'_> {
                 route.lines.extend(unknown.map(|note| note.line.clone()));
             }
         }
-        for kept in notes.into_values().filter(|kept| !kept.told) {
+        notes.retain(|_, kept| !kept.told);
+        if route.steps.is_empty() {
+            route.steps = self.steps_of_untold(record, &notes).await?;
+        }
+        for kept in notes.into_values() {
             route.notes.push(kept.id);
             route.lines.push(kept.note.line);
         }
         route.lines.sort();
         Ok(route)
+    }
+
+    /// What follows from an enrolment of a night that broke off before it told of it.
+    async fn steps_of_untold(
+        &self,
+        record: &ExperimentRecord,
+        untold: &BTreeMap<String, KeptNote>,
+    ) -> Result<Vec<String>, NightError> {
+        let is_untold = |enrolment: &Enrolment| untold.contains_key(&about_enrolment(enrolment.variant));
+        if !record.experiment.variants.iter().any(|variant| untold.contains_key(&about_enrolment(variant.id))) {
+            return Ok(Vec::new());
+        }
+        let catalogue = self.control.load_catalogue().await?;
+        let enrolments = self.control.enrolments_of(record.experiment.id).await?;
+        let by_night = enrolments.into_iter().filter(|enrolment| enrolment.by == BY_NIGHT && is_untold(enrolment));
+        let models = by_night.filter_map(|enrolment| catalogue.version(Kind::Policy, enrolment.version)?.1.model());
+        Ok(models.map(|model| challenger(model, Vec::new()).to_string()).collect())
     }
 
     /// The notes that this makes, which may have been made before. The run begins with the first thing that is new.

@@ -1,7 +1,7 @@
 //! The sentences of the route: what an experiment's next report tells of it, once, and what speaks against an enrolment.
 
 use crate::control::{RouteNote, digest_of};
-use crate::domain::{Act, ExperimentId, VersionName};
+use crate::domain::{Act, ExperimentId, VariantId, VersionName};
 use crate::route::{Enrolling, Qualified, Refusal, Rule};
 
 /// The refusals as sentences; those that may be set aside say so, where they were not.
@@ -32,7 +32,12 @@ pub(super) fn note_of(experiment: ExperimentId, enrolling: &Enrolling, act: Opti
     if !enrolling.set_aside.is_empty() {
         line.push_str(&format!("; set aside: {}", enrolling.set_aside.join("; ")));
     }
-    RouteNote { experiment, about: format!("enrolled {}", enrolling.variant), line }
+    RouteNote { experiment, about: about_enrolment(enrolling.variant), line }
+}
+
+/// What the note of an enrolment is about.
+pub(super) fn about_enrolment(variant: VariantId) -> String {
+    format!("enrolled {variant}")
 }
 
 /// That a version has not passed.

@@ -439,7 +439,8 @@ async fn what_is_done_by_hand_is_no_night() {
     result(&world, 1, "0.8", DONE).await;
     result(&world, 2, "0.8", DONE).await;
     let (first, last) = (day(0), day(3));
-    let noon = format!("{first}T12:00:00Z");
+    let (noon, before_noon) = (format!("{first}T12:00:00Z"), format!("{first}T11:00:00Z"));
+    world.run(&["qualify", "steady policy/2", "--now", &before_noon]).await.expect(0);
     world.run(&["enroll", "steady", "steady policy/2", "--by", "ana", "--now", &noon]).await.expect(0);
     lines(&world.run(&["status", "--now", &noon]).await.expect(0), "No night has run yet");
     world.run(&["report"]).await.expect(1).complains("no night is on record yet");
@@ -450,7 +451,7 @@ async fn what_is_done_by_hand_is_no_night() {
     let kinds =
         "SELECT group_concat(kind || ' ' || as_of, ', ') FROM (SELECT * FROM rampkeeper_runs ORDER BY started_at)";
     let before = first.yesterday().unwrap();
-    assert_eq!(world.text(kinds).await, format!("by_hand {before}, night {first}, by_hand {last}"));
+    assert_eq!(world.text(kinds).await, format!("by_hand {before}, by_hand {before}, night {first}, by_hand {last}"));
     let status = world.run(&["status", "--now", &later]).await.expect(0);
     lines(&status, &format!("Last night: {first}, run at"));
     lines(&status, "No night has run for the 3 days since. Is the job still started?");
