@@ -8,6 +8,7 @@ mod nightly;
 mod notes;
 mod told;
 
+pub(super) use enrol::BY_NIGHT;
 pub use enrol::ByHandOf;
 pub(super) use nightly::Route;
 pub use told::{EnrolReport, QualifiedVersion, QualifyReport};

@@ -16,7 +16,7 @@ use crate::night::under_lease::under_lease;
 use crate::route::{Asked, Enrolling, Refusal, Rule, plan_enrolment};
 
 /// Who lets a version in where nobody does by hand, as the table has it.
-pub(super) const BY_NIGHT: &str = "night";
+pub(in crate::night) const BY_NIGHT: &str = "night";
 
 /// Who lets a version in by hand.
 #[derive(Clone, Debug)]
