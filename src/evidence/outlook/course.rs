@@ -272,3 +272,41 @@ fn contrasts(reading: &Reading, worst: f64) -> (f64, f64) {
     let of_lift = variance(1.0 + effect);
     if of_lift > 0.0 { ((variance(worst) / of_lift).sqrt(), (variance(1.0) / of_lift).sqrt()) } else { (1.0, 1.0) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Direction, Margin};
+    use crate::evidence::Scale;
+    use crate::stats::Insufficient;
+
+    /// A metric whose candidate did twice as badly as it may.
+    fn bad(verdict: Verdict, candidate_units: u64) -> Reading {
+        Reading {
+            metric: "validator_rate".into(),
+            bound: Bound::Margin(Margin::try_from(0.05).unwrap()),
+            direction: Direction::Decrease,
+            verdict,
+            control: Some(0.2),
+            candidate: Some(0.22),
+            scale: Scale::Lift,
+            effect: Some(0.1),
+            standard_error: None,
+            interval: None,
+            log_e_harm: 0.0,
+            log_e_adjusted: 0.0,
+            control_breaks_limit: false,
+            control_units: 10_000,
+            candidate_units,
+        }
+    }
+
+    #[test]
+    fn what_rests_on_too_few_units_foretells_nothing() {
+        let why = Insufficient::TooFewUnits { arm: crate::stats::Arm::Candidate, units: 14, needed: 1000 };
+        let few = bad(Verdict::Insufficient { why }, 14);
+        assert!(matches!(wanted(&few, false, 0.05), Err(Unforeseen::Unknown)));
+        let enough = bad(Verdict::Inconclusive, 9_000);
+        assert!(matches!(wanted(&enough, false, 0.05), Err(Unforeseen::Never(_))));
+    }
+}
