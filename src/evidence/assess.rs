@@ -208,6 +208,18 @@ pub fn closed_by(cohorts: &[Cohort], metrics: &BTreeMap<String, Metric>, as_of: 
 }
 
 impl Assessment {
+    /// What was read, each once: a success metric that is also a guardrail, within the same margin and with the same verdict,
+    /// says nothing of its own.
+    pub fn readings(&self) -> impl Iterator<Item = &Reading> {
+        let told = |one: &&Reading| {
+            let same = |other: &Reading| {
+                other.metric == one.metric && other.bound == one.bound && other.verdict.word() == one.verdict.word()
+            };
+            self.guardrails.iter().any(same)
+        };
+        self.guardrails.iter().chain(self.success.iter().filter(move |one| !told(one)))
+    }
+
     /// Averages the e-values of harm of the guardrails that a rollback answers to, and adjusts each for their number.
     /// The others are adjusted for the number of all guardrails, for readers alone.
     pub fn weigh(&mut self, policy: &Policy) {
@@ -259,7 +271,6 @@ fn least_units<'a>(comparison: &Comparison<'_>, variant: VariantId, metrics: imp
 fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
     let mut by_epoch: BTreeMap<i64, BTreeMap<Date, Stratum>> = BTreeMap::new();
     for cohort in comparison.cohorts {
-        let Some(moments) = cohort.moments.get(metric) else { continue };
         let arm: fn(&mut Stratum) -> &mut Moments = if cohort.variant == comparison.control {
             |stratum| &mut stratum.control
         } else if cohort.variant == comparison.candidate {
@@ -267,6 +278,7 @@ fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
         } else {
             continue;
         };
+        let Some(moments) = cohort.moments.get(metric) else { continue };
         let stratum = by_epoch.entry(cohort.epoch).or_default().entry(cohort.date).or_default();
         let arm = arm(stratum);
         *arm = arm.merge(moments);
@@ -285,5 +297,10 @@ fn one_per_cohort(cohorts: &[Cohort]) -> Vec<Cohort> {
     for cohort in cohorts {
         once.entry((cohort.date, cohort.epoch, cohort.variant)).or_insert(cohort);
     }
-    once.into_values().map(|cohort| Cohort { moments: BTreeMap::new(), ..cohort.clone() }).collect()
+    // Without their moments, of which there are many and none is asked for.
+    let bare = |cohort: &Cohort| {
+        let Cohort { date, epoch, variant, health, .. } = *cohort;
+        Cohort { date, epoch, variant, moments: BTreeMap::new(), health }
+    };
+    once.into_values().map(bare).collect()
 }

@@ -74,7 +74,8 @@ impl<'c> Course<'c> {
         }
         match result {
             Ok(nights) => Some(Ok(nights)),
-            Err(Unforeseen::Never(why)) => Some(Err(why)),
+            // What rests on too few units may bring a wrong date, but never a last word.
+            Err(Unforeseen::Never(why)) => self.all_measured(assessment).then_some(Err(why)),
             Err(Unforeseen::Unknown) => None,
         }
     }
@@ -90,13 +91,18 @@ impl<'c> Course<'c> {
             let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - reading.estimated_harm()?;
             if gap <= 0.0 {
                 let metric = &reading.metric;
-                return Some(Err(format!("with its present estimate {metric} would lose more than the risk budget")));
+                return measured(reading)
+                    .then(|| Err(format!("with its present estimate {metric} would lose more than the risk budget")));
             }
             let se_of = contrasts(reading, budget / to.as_f64().max(f64::MIN_POSITIVE));
             bounded.push(Wanted { reading, gap, tau: margin.get(), se_of, alpha });
         }
         let late = |metric| format!("at the present rate the loss of {metric} would not be bounded in two years");
         (self.seen > 0.0 && self.gain > 0.0).then(|| self.by_sequence(&bounded).map_err(late))
+    }
+
+    fn all_measured(&self, assessment: &Assessment) -> bool {
+        binding(self.comparison, assessment).chain(&assessment.success).all(measured)
     }
 
     /// The sets of readings of which one must be shown as a whole; or why there is none to get there.
@@ -230,6 +236,11 @@ impl<'c> Course<'c> {
 fn binding<'a>(comparison: &Comparison<'_>, assessment: &'a Assessment) -> impl Iterator<Item = &'a Reading> {
     let policy = comparison.policy;
     assessment.guardrails.iter().filter(|reading| policy.on_harm(&reading.metric) != OnHarm::Warn)
+}
+
+/// Whether there is enough of it for its estimate to say what will come.
+fn measured(reading: &Reading) -> bool {
+    !matches!(reading.verdict, Verdict::Insufficient { .. } | Verdict::NoData)
 }
 
 /// What is to be shown of a reading, or why its present estimate does not get there.
