@@ -181,12 +181,19 @@ impl Enrolling {
             .iter()
             .map(|(id, name, from, to)| json!({ "variant": id, "name": name, "from": from, "to": to }))
             .collect();
+        // What the gate itself notes of a result may be read before or after it did.
+        let judgement = self.judgement.clone().map(|mut judgement| {
+            for result in [&mut judgement.result, &mut judgement.baseline].into_iter().flatten() {
+                result.is_better = None;
+            }
+            judgement
+        });
         json!({
             "name": self.name,
             "version": self.version_name.to_string(),
             "config": self.config,
             "shares": shares,
-            "judgement": self.judgement,
+            "judgement": judgement,
             "set_aside": self.set_aside,
         })
     }
