@@ -13,6 +13,7 @@
 --   --set local_registry=1   with `registry: { local: {} }`: the embedded model registry
 --   --set context=1          where a metric reads a key of `context`
 --   --set payload=1          where a metric reads a key of `payload`
+--   --set aggregates=1       with `warehouse.aggregates`: aggregates over events, in place of events and assignments
 --   --set dashboards=1       a fourth user, rampkeeper_dashboards, who may read the views of docs/dashboards.md and nothing
 --                            else; the views read with rampkeeper_migrate's rights, who owns them
 --
@@ -125,6 +126,11 @@ GRANT SELECT (context) ON exp.events TO rampkeeper_warehouse;
 \endif
 \if :{?payload}
 GRANT SELECT (payload) ON exp.events TO rampkeeper_warehouse;
+\endif
+
+\if :{?aggregates}
+GRANT SELECT (experiment_id, variant_id, metric_name, bucket_type, bucket_start, count, sum, stddev)
+    ON exp.metric_aggregates TO rampkeeper_warehouse;
 \endif
 
 \if :{?dashboards}

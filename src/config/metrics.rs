@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::document::Document;
 use super::fault::Fault;
-use crate::domain::{Direction, Field, Measure, Metric, MetricForm, Value};
+use crate::domain::{Aggregate, AggregateOf, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Value};
 
 /// The file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub struct MetricsFile {
     pub metrics: BTreeMap<String, MetricEntry>,
 }
 
-/// One metric: `value` for a mean per unit, or `numerator` and `denominator` for a ratio of sums.
+/// One metric: `value` for a mean per unit, `numerator` and `denominator` for a ratio of sums, or `aggregate`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricEntry {
@@ -34,6 +34,27 @@ pub struct MetricEntry {
     numerator: Option<MeasureEntry>,
     /// The per-unit sum below the line of a ratio.
     denominator: Option<MeasureEntry>,
+    /// What is made from aggregates over events, where `warehouse.aggregates` is all that there is.
+    aggregate: Option<AggregateEntry>,
+}
+
+/// A metric made from aggregates: `mean`, or `rate` and `of`, or `count` and `per`. The texts are values of `metric_name`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AggregateEntry {
+    /// The mean of a number over its events, such as `latency_ms`.
+    mean: Option<String>,
+    /// The events of which at most one follows each event of `of`, such as `plan_accepted`.
+    rate: Option<String>,
+    /// What they follow, such as `plan_generated`.
+    of: Option<String>,
+    /// The events that are counted, such as `edit_applied`.
+    count: Option<String>,
+    /// What they are counted for, such as `plan_accepted`.
+    per: Option<String>,
+    /// By how much the variance is larger than that of independent events, since a unit's events are alike; 1 or more.
+    #[schemars(range(min = 1.0))]
+    design_effect: f64,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -77,6 +98,21 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
             measure(entry).map_err(|message| faults.push(document.fault(&format!("{at}/{key}"), message))).ok()
         };
         let form = match (&entry.value, &entry.numerator, &entry.denominator) {
+            (None, None, None) if entry.aggregate.is_some() => {
+                if entry.window_days.is_some() {
+                    let message =
+                        "aggregates know no unit's first exposure, so nothing can be counted from it; leave this out";
+                    faults.push(document.fault(&format!("{at}/window_days"), message));
+                }
+                let made = entry.aggregate.as_ref().map(aggregate);
+                let mut refuse = |message| faults.push(document.fault(&format!("{at}/aggregate"), message));
+                made.and_then(|made| made.map_err(&mut refuse).ok()).map(MetricForm::Aggregate)
+            }
+            _ if entry.aggregate.is_some() => {
+                let message = "`aggregate` excludes `value`, `numerator` and `denominator`";
+                faults.push(document.fault(&at, message));
+                None
+            }
             (Some(value), None, None) => measure("value", value).map(|value| MetricForm::Mean { value }),
             (None, Some(above), Some(below)) => {
                 let numerator = measure("numerator", above);
@@ -84,7 +120,8 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
                 numerator.zip(denominator).map(|(n, d)| MetricForm::Ratio { numerator: n, denominator: d })
             }
             _ => {
-                let message = "a metric has either `value` (a mean per unit) or both `numerator` and `denominator`";
+                let message =
+                    "a metric has either `value` (a mean per unit), both `numerator` and `denominator`, or `aggregate`";
                 faults.push(document.fault(&at, message));
                 None
             }
@@ -105,6 +142,26 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
         }
     }
     if faults.is_empty() { Ok(metrics) } else { Err(faults) }
+}
+
+fn aggregate(entry: &AggregateEntry) -> Result<Aggregate, String> {
+    let design_effect = DesignEffect::try_from(entry.design_effect)?;
+    let of = match entry {
+        AggregateEntry { mean: Some(name), rate: None, of: None, count: None, per: None, .. } => {
+            AggregateOf::Mean(name.clone())
+        }
+        AggregateEntry { mean: None, rate: Some(of), of: Some(among), count: None, per: None, .. } => {
+            AggregateOf::Rate { of: of.clone(), among: among.clone() }
+        }
+        AggregateEntry { mean: None, rate: None, of: None, count: Some(of), per: Some(per), .. } => {
+            AggregateOf::Count { of: of.clone(), per: per.clone() }
+        }
+        _ => return Err("give `mean`, or `rate` and `of`, or `count` and `per`".to_owned()),
+    };
+    match of.names().iter().all(|name| (1..=100).contains(&name.len())) {
+        true => Ok(Aggregate { of, design_effect }),
+        false => Err("a name in exp.metric_aggregates has 1 to 100 characters".to_owned()),
+    }
 }
 
 fn measure(entry: &MeasureEntry) -> Result<Measure, String> {

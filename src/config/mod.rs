@@ -3,6 +3,7 @@
 //! Every fault of every file is reported at once, each with its file, line and key. Secrets are references; they are
 //! read when the connection that needs them is made.
 
+mod aggregates;
 mod catalogue;
 mod document;
 mod fault;
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+pub use aggregates::{AggregatesEntry, BucketWord};
 pub use catalogue::{
     Appended, Checked, ExperimentEntry, ExperimentsFile, Filed, PoliciesFile, PolicyCatalogueEntry, PolicyVersionEntry,
     PromptEntry, PromptVersionEntry, PromptsFile, VariantEntry, append_version,
@@ -112,6 +114,9 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     };
     let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
     let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
+    if let (Some(settings), Some(metrics), Some((document, ..))) = (&settings, &metrics, &metrics_file) {
+        faults.extend(aggregates::agree((&main, &settings.warehouse), document, metrics));
+    }
     let policies =
         promotion_file.as_ref().map(|(document, _, file)| promotion::resolve(document, file, metrics.as_ref()));
     let policies = policies.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::aggregates::{self, AggregatesEntry};
 use super::document::Document;
 use super::fault::Fault;
 use super::secret::SecretRef;
@@ -78,6 +79,9 @@ pub struct WarehouseEntry {
     pub clickhouse: Option<ClickhouseEntry>,
     /// A folder of Parquet files.
     pub lake: Option<LakeEntry>,
+    /// Reads aggregates over events from the PostgreSQL or SQLite database that is named beside it, and nothing else: for
+    /// where neither events nor assignments are kept.
+    pub aggregates: Option<AggregatesEntry>,
     /// What makes a unit exposed: its first row in the table of assignments, unless told.
     #[serde(default)]
     pub exposure: ExposureWord,
@@ -408,6 +412,7 @@ pub(super) fn check(document: &Document, file: &SettingsFile) -> Vec<Fault> {
     if given.into_iter().filter(|given| *given).count() != 1 {
         fault("/warehouse", "give exactly one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`");
     }
+    aggregates::check(&mut fault, warehouse);
     if let Some(mysql) = &warehouse.mysql {
         mysql_url(&mut fault, mysql);
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, a file or a server. A number with a meaning is a type that was checked once, at the border.
 
+mod aggregate;
 mod amendment;
 mod cohort;
 mod database;
@@ -20,6 +21,7 @@ mod table;
 mod variant_config;
 mod version;
 
+pub use aggregate::{Aggregate, AggregateOf, DesignEffect, FromAggregates};
 pub use amendment::{Amendment, Rules};
 pub use cohort::{CohortRequest, Epoch, EpochSpan, ExposedBy, after_redraw, exposure_spans, in_force_since};
 pub use database::{Relation, Session, tls_advice};

@@ -8,6 +8,7 @@ mod assess;
 mod cohort;
 mod frame;
 mod health;
+mod independence;
 mod look;
 mod outlook;
 mod reading;
@@ -19,6 +20,7 @@ pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, a
 pub use cohort::{Cohort, CohortHealth, MetricSet, closable_through};
 pub use frame::{FrameError, cohorts_from_frames};
 pub use health::{Day, DayState, judge_day};
+pub use independence::{EventLevel, FromEvents};
 pub use look::{PromotionLook, promotion_bounds};
 pub use outlook::{Outlook, nights_after};
 pub use reading::{Judged, Reading, Scale, Seen, Verdict};

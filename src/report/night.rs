@@ -254,9 +254,15 @@ impl Before {
 }
 
 impl ExperimentReport {
+    /// What limits how far its decisions may be trusted, if anything does.
+    pub fn caution(&self) -> Option<String> {
+        let judged = self.candidates.iter().find_map(|candidate| candidate.assessment.from_events.as_ref());
+        judged.map(ToString::to_string)
+    }
+
     /// What else readers must know of it, as sentences.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.caution().into_iter().collect();
         if self.outside_change {
             notes.push("somebody else changed the split; a new allocation epoch began".to_owned());
         }
@@ -291,6 +297,25 @@ impl NightReport {
     pub fn decided(&self) -> impl Iterator<Item = &CandidateReport> {
         let decided = self.experiments.iter().filter(|e| e.standing != Standing::AlreadyDecided);
         decided.flat_map(|experiment| &experiment.candidates)
+    }
+
+    /// What limits how far decisions may be trusted: each caution once, with the experiments that it is about.
+    pub fn cautions(&self) -> Vec<String> {
+        let mut cautions: Vec<(String, Vec<&str>)> = Vec::new();
+        for experiment in &self.experiments {
+            let Some(caution) = experiment.caution() else { continue };
+            match cautions.iter_mut().find(|(known, _)| *known == caution) {
+                Some((_, names)) => names.push(&experiment.name),
+                None => cautions.push((caution, vec![&experiment.name])),
+            }
+        }
+        let told = cautions.into_iter().map(|(caution, names)| match names.as_slice() {
+            [first, second, third, more @ ..] if !more.is_empty() => {
+                format!("{caution} ({first}, {second}, {third} and {} more)", more.len())
+            }
+            few => format!("{caution} ({})", few.join(", ")),
+        });
+        told.collect()
     }
 
     /// Whether an experiment could not be evaluated or applied, or something is not as decided.

@@ -3,6 +3,7 @@
 //! Raw rows never leave a warehouse. It answers with the sufficient statistics of each cohort, so that all reasoning
 //! happens elsewhere and on little data. This module must not know how the numbers are judged.
 
+mod aggregates;
 mod clickhouse;
 mod cohort_rows;
 mod error;
@@ -26,6 +27,7 @@ use polars::prelude::DataFrame;
 
 use crate::domain::CohortRequest;
 
+pub(crate) use aggregates::{AggregatesWarehouse, BucketSize};
 pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
 pub use examine::{Examine, Remark, Sample};

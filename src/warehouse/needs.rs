@@ -143,7 +143,13 @@ impl Needs {
         };
         needs.name_events_and_fields(request);
         for metric in &request.metrics {
-            let numerator = needs.sum(metric.numerator());
+            let Some(numerator) = metric.numerator() else {
+                return Err(bad(format!(
+                    "metric {:?} is made from aggregates, and this warehouse has events",
+                    metric.name
+                )));
+            };
+            let numerator = needs.sum(numerator);
             let denominator = metric.denominator().map(|measure| needs.sum(measure));
             needs.metrics.push(MetricNeed { name: metric.name.clone(), numerator, denominator });
         }

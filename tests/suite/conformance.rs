@@ -143,7 +143,7 @@ fn clickhouse_settings(database: &str) -> ClickhouseSettings {
         database: Some(database.to_owned()),
         ca_file: None,
         statement_timeout: LIMIT,
-        tables: Tables { events: TableName::plain("events"), assignments: TableName::of(database, "assignments") },
+        tables: Tables { assignments: TableName::of(database, "assignments"), ..Tables::plain() },
     }
 }
 

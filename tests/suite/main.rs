@@ -1,5 +1,6 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
+mod aggregates_real;
 mod analyze;
 mod applying;
 mod architecture;

@@ -74,7 +74,10 @@ fn judge(config: &Config, metric: &Metric, sample: &Sample, day: Date) -> Option
     let mend = format!("correct the name at {place}, or mend what writes the events");
     let what = &metric.name;
     if *events == 0 {
-        let detail = format!("{place}: there is no event of type {event:?} on {day}");
+        let detail = match metric.aggregate() {
+            Some(_) => format!("{place}: there are no aggregates of {event:?} on {day}"),
+            None => format!("{place}: there is no event of type {event:?} on {day}"),
+        };
         return Some(Finding::warn(AREA, what, detail, mend));
     }
     if *missing == *events {
@@ -106,6 +109,7 @@ fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String 
             MetricForm::Mean { .. } => "value",
             MetricForm::Ratio { numerator, .. } if numerator == measure => "numerator",
             MetricForm::Ratio { .. } => "denominator",
+            MetricForm::Aggregate(_) => "aggregate",
         });
         keys.extend(match &measure.value {
             Value::Count => vec!["event"],

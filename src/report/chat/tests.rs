@@ -39,6 +39,7 @@ fn candidate(name: &str, outcome: Outcome, reasons: Vec<Reason>) -> CandidateRep
             multiple_exposure: 0.0,
             events: 1000,
             not_numbers: 0,
+            from_events: None,
         },
     }
 }

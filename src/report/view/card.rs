@@ -193,7 +193,7 @@ impl CandidateCard {
             metrics: guardrails.chain(success).collect(),
             caption: words.fill("table", &[("candidate", &name)]),
             units: words.fill(
-                "units_of",
+                if assessment.from_events.is_some() { "events_of" } else { "units_of" },
                 &[("control", &Count(assessment.control_units)), ("candidate", &Count(assessment.candidate_units))],
             ),
             split: split_of(candidate, words),
@@ -213,6 +213,9 @@ impl CandidateCard {
 }
 
 fn split_of(candidate: &CandidateReport, words: &Words) -> SplitView {
+    if candidate.assessment.from_events.is_some() {
+        return SplitView { text: words.say("split_of_events"), mismatch: false };
+    }
     let Some(split) = &candidate.assessment.split else {
         return SplitView { text: words.say("split_unknown"), mismatch: false };
     };
@@ -238,6 +241,7 @@ pub(super) fn needs_you(candidate: &CandidateReport, words: &Words) -> Option<St
 fn asks(reason: &Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::AwaitingApproval { .. } => "needs_you_approve",
+        Reason::FromAggregates { .. } => "needs_you_aggregates",
         Reason::SampleRatioMismatch { .. } => "needs_you_split",
         Reason::MultipleExposure { .. } => "needs_you_exposed",
         Reason::LimitBrokenByBoth { .. } => "needs_you_limit",
