@@ -387,19 +387,5 @@ fn epochs_of(record: &ExperimentRecord, plan: &Plan, now: Timestamp) -> Vec<NewE
 
 fn failed(name: String, why: String) -> ExperimentReport {
     tracing::error!(experiment = %name, "{why}");
-    ExperimentReport {
-        name,
-        standing: Standing::Failed { why },
-        faulty: true,
-        candidates: Vec::new(),
-        allocations: Vec::new(),
-        steps: Vec::new(),
-        outside_change: false,
-        amendment: None,
-        restatement: None,
-        evidence_from: None,
-        owners: Vec::new(),
-        by_hand: Vec::new(),
-        route: Vec::new(),
-    }
+    ExperimentReport::bare(name, Standing::Failed { why })
 }

@@ -3,7 +3,6 @@
 //! Every fault of every file is reported at once, each with its file, line and key. Secrets are references; they are
 //! read when the connection that needs them is made.
 
-mod aggregates;
 mod catalogue;
 mod document;
 mod fault;
@@ -22,7 +21,6 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-pub use aggregates::{AggregatesEntry, BucketWord};
 pub use catalogue::{
     Appended, Checked, ExperimentEntry, ExperimentsFile, Filed, PoliciesFile, PolicyCatalogueEntry, PolicyVersionEntry,
     PromptEntry, PromptVersionEntry, PromptsFile, VariantEntry, append_version,
@@ -32,8 +30,9 @@ pub use promotion::{Enrolment, MOST_AT_FIRST, Policies};
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
-    ActionWord, AttachWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord, MailEntry, MlflowEntry,
-    MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry, TellWord,
+    ActionWord, AggregatesEntry, AttachWord, BucketWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord,
+    MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry,
+    TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 
@@ -115,7 +114,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
     let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
     if let (Some(settings), Some(metrics), Some((document, ..))) = (&settings, &metrics, &metrics_file) {
-        faults.extend(aggregates::agree((&main, &settings.warehouse), document, metrics));
+        faults.extend(settings::agree((&main, &settings.warehouse), document, metrics));
     }
     let policies =
         promotion_file.as_ref().map(|(document, _, file)| promotion::resolve(document, file, metrics.as_ref()));

@@ -218,6 +218,18 @@ pub fn closed_by(cohorts: &[Cohort], metrics: &BTreeMap<String, Metric>, as_of: 
 }
 
 impl Assessment {
+    /// What was read, each once: a success metric that is also a guardrail, within the same margin and with the same verdict,
+    /// says nothing of its own.
+    pub fn readings(&self) -> impl Iterator<Item = &Reading> {
+        let told = |one: &&Reading| {
+            let same = |other: &Reading| {
+                other.metric == one.metric && other.bound == one.bound && other.verdict.word() == one.verdict.word()
+            };
+            self.guardrails.iter().any(same)
+        };
+        self.guardrails.iter().chain(self.success.iter().filter(move |one| !told(one)))
+    }
+
     /// Averages the e-values of harm of the guardrails that a rollback answers to, and adjusts each for their number.
     /// The others are adjusted for the number of all guardrails, for readers alone.
     pub fn weigh(&mut self, policy: &Policy) {

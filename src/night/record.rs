@@ -82,20 +82,9 @@ fn summary(run: &RunOnRecord) -> Summary {
 fn read(stored: ReportOnRecord) -> ExperimentReport {
     let name = stored.report.get("name").and_then(|name| name.as_str());
     let name = name.map_or_else(|| stored.experiment.to_string(), str::to_owned);
-    serde_json::from_value(stored.report).unwrap_or_else(|error| ExperimentReport {
-        name,
-        standing: Standing::Failed { why: format!("what run {} said of it cannot be read: {error}", stored.run) },
-        faulty: true,
-        candidates: Vec::new(),
-        allocations: Vec::new(),
-        steps: Vec::new(),
-        outside_change: false,
-        amendment: None,
-        restatement: None,
-        evidence_from: None,
-        owners: Vec::new(),
-        by_hand: Vec::new(),
-        route: Vec::new(),
+    serde_json::from_value(stored.report).unwrap_or_else(|error| {
+        let why = format!("what run {} said of it cannot be read: {error}", stored.run);
+        ExperimentReport::bare(name, Standing::Failed { why })
     })
 }
 

@@ -260,6 +260,25 @@ impl ExperimentReport {
         judged.map(ToString::to_string)
     }
 
+    /// One of which there is nothing to tell but this.
+    pub fn bare(name: String, standing: Standing) -> ExperimentReport {
+        ExperimentReport {
+            name,
+            faulty: matches!(standing, Standing::Failed { .. }),
+            standing,
+            candidates: Vec::new(),
+            allocations: Vec::new(),
+            steps: Vec::new(),
+            outside_change: false,
+            amendment: None,
+            restatement: None,
+            evidence_from: None,
+            owners: Vec::new(),
+            by_hand: Vec::new(),
+            route: Vec::new(),
+        }
+    }
+
     /// What else readers must know of it, as sentences.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.caution().into_iter().collect();

@@ -168,8 +168,7 @@ fn bound_of(bound: Bound) -> f64 {
 }
 
 fn forest_of(candidate: &CandidateReport, as_of: Date) -> Forest {
-    let readings = candidate.assessment.guardrails.iter().chain(&candidate.assessment.success);
-    let rows = readings.map(|reading| ForestRow {
+    let rows = candidate.assessment.readings().map(|reading| ForestRow {
         metric: plain(&reading.metric),
         better: reading.direction,
         scale: scale_of(reading),

@@ -38,40 +38,6 @@ pub(crate) struct Moments {
     pub c_yd: f64,
 }
 
-impl CohortRow {
-    /// Adds other units of the same variant and cohort.
-    pub(crate) fn join(&mut self, other: &CohortRow) {
-        let (here, there) = (self.units as f64, other.units as f64);
-        for (known, new) in self.moments.iter_mut().zip(&other.moments) {
-            if self.units == 0 {
-                *known = *new;
-            } else if other.units > 0 {
-                *known = known.join(here, new, there);
-            }
-        }
-        self.units += other.units;
-        self.events += other.events;
-        self.missing += other.missing;
-        self.not_numbers += other.not_numbers;
-        self.multiple_exposed += other.multiple_exposed;
-    }
-}
-
-impl Moments {
-    /// The moments of both sets of units together (Chan, Golub & LeVeque 1983; statistics.md section 9).
-    fn join(&self, here: f64, other: &Moments, there: f64) -> Moments {
-        let share = there / (here + there);
-        let (dy, dd) = (other.mean_y - self.mean_y, other.mean_d - self.mean_d);
-        Moments {
-            mean_y: self.mean_y + dy * share,
-            m2_y: self.m2_y + other.m2_y + dy * dy * here * share,
-            mean_d: self.mean_d + dd * share,
-            m2_d: self.m2_d + other.m2_d + dd * dd * here * share,
-            c_yd: self.c_yd + other.c_yd + dy * dd * here * share,
-        }
-    }
-}
-
 impl Collected {
     /// The frames of these rows, sorted by date, epoch, variant and the request's order of metrics.
     pub(crate) fn from_rows(needs: &Needs, mut rows: Vec<CohortRow>) -> Result<Self, WarehouseError> {

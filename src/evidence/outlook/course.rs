@@ -87,7 +87,8 @@ impl<'c> Course<'c> {
         let mut bounded = Vec::new();
         for reading in binding(comparison, assessment) {
             let Bound::Margin(margin) = reading.bound else { continue };
-            let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - reading.estimated_harm()?;
+            let harm = reading.estimated_harm().filter(|_| measured(reading))?;
+            let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - harm;
             if gap <= 0.0 {
                 let metric = &reading.metric;
                 return Some(Err(format!("with its present estimate {metric} would lose more than the risk budget")));
@@ -232,10 +233,15 @@ fn binding<'a>(comparison: &Comparison<'_>, assessment: &'a Assessment) -> impl 
     assessment.guardrails.iter().filter(|reading| policy.on_harm(&reading.metric) != OnHarm::Warn)
 }
 
+/// Whether there is enough of it for its estimate to say what will come.
+fn measured(reading: &Reading) -> bool {
+    !matches!(reading.verdict, Verdict::Insufficient { .. } | Verdict::NoData)
+}
+
 /// What is to be shown of a reading, or why its present estimate does not get there.
 fn wanted(reading: &Reading, superior: bool, alpha: f64) -> Result<Wanted<'_>, Unforeseen> {
     let metric = &reading.metric;
-    let Some(harm) = reading.estimated_harm() else { return Err(Unforeseen::Unknown) };
+    let Some(harm) = reading.estimated_harm().filter(|_| measured(reading)) else { return Err(Unforeseen::Unknown) };
     let (gap, tau, line) = match reading.bound {
         Bound::Margin(margin) if superior => (-harm, margin.get(), "better than control"),
         Bound::Margin(margin) => (margin.get() - harm, margin.get(), "within its margin"),

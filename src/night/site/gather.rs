@@ -132,21 +132,7 @@ fn told(last: &StoredDecision, report: Option<&ExperimentReport>, rules: Option<
 
 /// The report of a run that left none.
 fn silent(name: &str) -> ExperimentReport {
-    ExperimentReport {
-        name: name.to_owned(),
-        standing: Standing::Decided,
-        faulty: false,
-        candidates: Vec::new(),
-        allocations: Vec::new(),
-        steps: Vec::new(),
-        outside_change: false,
-        amendment: None,
-        restatement: None,
-        evidence_from: None,
-        owners: Vec::new(),
-        by_hand: Vec::new(),
-        route: Vec::new(),
-    }
+    ExperimentReport::bare(name.to_owned(), Standing::Decided)
 }
 
 fn mismatch_from(last: &StoredDecision, rules: Option<&Rules>) -> f64 {

@@ -152,12 +152,11 @@ fn ramp(nights: &BTreeMap<Date, &PastNight>, title: &str) -> Ramp {
 }
 
 fn forest(night: &PastNight, title: &str) -> Forest {
-    let readings = guardrails(night).iter().chain(success(night));
     let through = night.assessment.evidence_through;
     Forest {
         title: format!("{title} against control"),
         subtitle: through.map_or("no closed day yet".to_owned(), |date| format!("units of all days up to {date}")),
-        rows: readings.map(row).collect(),
+        rows: night.assessment.readings().map(row).collect(),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn since(candidate: &CandidateReport, words: &Words) -> Option<(Strin
     }
     let mut steady: Option<String> = None;
     let assessment = &candidate.assessment;
-    for reading in assessment.guardrails.iter().chain(&assessment.success) {
+    for reading in assessment.readings() {
         let Some(then) = before.metrics.iter().find(|then| then.metric == reading.metric) else { continue };
         let (name, verdict) = (plain(&reading.metric), reading.verdict.word());
         if then.verdict != verdict {

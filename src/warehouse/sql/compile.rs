@@ -192,7 +192,8 @@ fn fields(needs: &Needs, events: &[String], dialect: &dyn Dialect) -> Vec<Value>
     needs.fields.iter().enumerate().map(sql).collect()
 }
 
-/// Mean and centred sum of the numerator and, for a ratio, those of the denominator and the cross product, metric by metric.
+/// Mean and centred sum of the numerator and, for a ratio, those of the denominator and the cross product, then what rounding
+/// took from the means where the dialect tells it, metric by metric.
 fn moments(needs: &Needs, dialect: &dyn Dialect) -> Vec<String> {
     let of_metric = |metric: &crate::warehouse::needs::MetricNeed| {
         let y = metric.numerator;
@@ -200,6 +201,7 @@ fn moments(needs: &Needs, dialect: &dyn Dialect) -> Vec<String> {
         if let Some(d) = metric.denominator {
             moments.extend([dialect.mean(d), dialect.centred_squares(d), dialect.centred_products(y, d)]);
         }
+        moments.extend([Some(y), metric.denominator].into_iter().flatten().filter_map(|sum| dialect.mean_rest(sum)));
         moments
     };
     needs.metrics.iter().flat_map(of_metric).collect()

@@ -162,6 +162,12 @@ pub(crate) trait Dialect: Send + Sync {
         format!("sum({y} * {d}) - sum({y}) * sum({d}) / count(*)")
     }
 
+    /// What rounding took from [`Dialect::mean`], where parts of a cohort are joined here: the distance of two parts' means must
+    /// not depend on the last digit of either.
+    fn mean_rest(&self, _sum: usize) -> Option<String> {
+        None
+    }
+
     /// The mean over a group.
     fn mean(&self, sum: usize) -> String {
         if self.centres_by_window() {

@@ -7,6 +7,7 @@ mod dialect;
 mod dialects;
 mod examine;
 mod rows;
+mod shares;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -107,7 +108,9 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         let statement = cohorts(&needs, &known)?;
         let doing = format!("collecting experiment {:?}", needs.experiment);
         let answer = self.engine.rows(&statement, &doing).await?;
-        Collected::from_rows(&needs, rows::cohorts(&needs, &answer, &self.engine.tables().assignments, &doing)?)
+        let assignments = &self.engine.tables().assignments;
+        let rests_told = known.dialect.mean_rest(0).is_some();
+        Collected::from_rows(&needs, rows::cohorts(&needs, &answer, assignments, rests_told, &doing)?)
     }
 
     fn describe(&self) -> String {

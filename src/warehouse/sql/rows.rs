@@ -12,6 +12,8 @@ use crate::warehouse::cohort_rows::{CohortRow, Moments};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::needs::Needs;
 
+use super::shares::{Rest, Share};
+
 /// One value of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
@@ -86,9 +88,10 @@ pub(crate) fn cohorts(
     needs: &Needs,
     rows: &[Row],
     assignments: &TableName,
+    rests_told: bool,
     doing: &str,
 ) -> Result<Vec<CohortRow>, WarehouseError> {
-    let mut found: BTreeMap<(Date, i64, String), CohortRow> = BTreeMap::new();
+    let mut found: BTreeMap<(Date, i64, String), Share> = BTreeMap::new();
     for row in rows {
         if row.len() < BEFORE_MOMENTS {
             return Err(unexpected(doing, "a cohort", &Cell::Null));
@@ -97,8 +100,8 @@ pub(crate) fn cohorts(
         if row[2].text().is_none_or(str::is_empty) && row[3].integer() == Some(0) && row[7].integer() == Some(0) {
             continue;
         }
-        let new = cohort(needs, row, assignments, doing)?;
-        let key = (new.cohort_date, new.epoch, new.variant_id.clone());
+        let new = cohort(needs, row, assignments, rests_told, doing)?;
+        let key = (new.row.cohort_date, new.row.epoch, new.row.variant_id.clone());
         match found.get_mut(&key) {
             Some(known) => known.join(&new),
             None => {
@@ -106,10 +109,16 @@ pub(crate) fn cohorts(
             }
         }
     }
-    Ok(found.into_values().collect())
+    Ok(found.into_values().map(|share| share.row).collect())
 }
 
-fn cohort(needs: &Needs, row: &Row, assignments: &TableName, doing: &str) -> Result<CohortRow, WarehouseError> {
+fn cohort(
+    needs: &Needs,
+    row: &Row,
+    assignments: &TableName,
+    rests_told: bool,
+    doing: &str,
+) -> Result<Share, WarehouseError> {
     if row[1] == Cell::Null {
         return Err(WarehouseError::WrongColumn {
             table: assignments.to_string(),
@@ -131,17 +140,24 @@ fn cohort(needs: &Needs, row: &Row, assignments: &TableName, doing: &str) -> Res
     let mut numbers = row[BEFORE_MOMENTS..].iter().map(Cell::float);
     let mut next = || numbers.next().unwrap_or(f64::NAN);
     let units = row[3].count(doing)?;
-    let moments = needs.metrics.iter().map(|metric| {
-        let (mean_y, m2_y) = (next(), next());
-        let (mean_d, m2_d, c_yd) =
-            if metric.denominator.is_some() { (next(), next(), next()) } else { (1.0, 0.0, 0.0) };
-        if units == 0 {
-            return Moments { mean_y: 0.0, m2_y: 0.0, mean_d: 0.0, m2_d: 0.0, c_yd: 0.0 };
-        }
-        // What rounding leaves of a sum of squares may lie below zero.
-        Moments { mean_y, m2_y: not_below_zero(m2_y), mean_d, m2_d: not_below_zero(m2_d), c_yd }
-    });
-    Ok(CohortRow {
+    let (moments, rests) = needs
+        .metrics
+        .iter()
+        .map(|metric| {
+            let (mean_y, m2_y) = (next(), next());
+            let (mean_d, m2_d, c_yd) =
+                if metric.denominator.is_some() { (next(), next(), next()) } else { (1.0, 0.0, 0.0) };
+            let y = if rests_told { next() } else { 0.0 };
+            let d = if rests_told && metric.denominator.is_some() { next() } else { 0.0 };
+            if units == 0 {
+                return (Moments { mean_y: 0.0, m2_y: 0.0, mean_d: 0.0, m2_d: 0.0, c_yd: 0.0 }, Rest::default());
+            }
+            // What rounding leaves of a sum of squares may lie below zero.
+            let (m2_y, m2_d) = (not_below_zero(m2_y), not_below_zero(m2_d));
+            (Moments { mean_y, m2_y, mean_d, m2_d, c_yd }, Rest { y, d })
+        })
+        .unzip();
+    let row = CohortRow {
         cohort_date,
         epoch: row[1].count(doing)?,
         variant_id: variant_id.to_string(),
@@ -150,8 +166,9 @@ fn cohort(needs: &Needs, row: &Row, assignments: &TableName, doing: &str) -> Res
         missing: row[5].count(doing)?,
         not_numbers: row[6].count(doing)?,
         multiple_exposed: row[7].count(doing)?,
-        moments: moments.collect(),
-    })
+        moments,
+    };
+    Ok(Share { row, rests })
 }
 
 /// NaN stays NaN.

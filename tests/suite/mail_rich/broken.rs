@@ -161,5 +161,12 @@ pub fn cases() -> Vec<Case> {
             let gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
             mail.text.push_str(gtube);
         }),
+        // The picture in place of words is 0.6 of the 2 points, the text that says something else the rest.
+        changed("spam-picture-only", "spam", "HTML_IMAGE_ONLY", |mail| {
+            mail.text = "Whoever reads this mail as text learns nothing of what was done.\n".into();
+            let (head, rest) = mail.html.split_once("<h1>").expect("a heading");
+            let (_, picture) = rest.split_once("<img").expect("a picture");
+            mail.html = format!("{head}<p>See the picture.</p><img{picture}");
+        }),
     ]
 }

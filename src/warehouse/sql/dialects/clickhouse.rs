@@ -193,6 +193,11 @@ impl Dialect for Clickhouse {
         format!("mean_{sum} + arraySum(x -> x - mean_{sum}, sums_{sum}) / length(sums_{sum})")
     }
 
+    fn mean_rest(&self, sum: usize) -> Option<String> {
+        let more = format!("arraySum(x -> x - mean_{sum}, sums_{sum}) / length(sums_{sum})");
+        Some(format!("{more} - ((mean_{sum} + {more}) - mean_{sum})"))
+    }
+
     fn centred_products(&self, y: usize, d: usize) -> String {
         let left_over = |sum: usize| format!("arraySum(x -> x - mean_{sum}, sums_{sum})");
         let products = match y == d {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::document::Document;
-use super::fault::Fault;
-use super::settings::WarehouseEntry;
+use super::WarehouseEntry;
+use crate::config::document::Document;
+use crate::config::fault::Fault;
 use crate::domain::{Metric, TableName};
 
 /// A table of aggregates such as `exp.metric_aggregates`.
@@ -47,7 +47,7 @@ pub(super) fn check(fault: &mut impl FnMut(&str, &str), warehouse: &WarehouseEnt
 }
 
 /// Metrics of the other kind than the warehouse's could not be measured in a single night.
-pub(super) fn agree(
+pub(in crate::config) fn agree(
     (main, warehouse): (&Document, &WarehouseEntry),
     document: &Document,
     metrics: &BTreeMap<String, Metric>,
