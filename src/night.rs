@@ -50,7 +50,7 @@ use days::Days;
 pub use error::NightError;
 pub use flip::flips_of;
 use judge::{Case, Judged};
-pub use judge::{own_faults, shared_faults};
+pub use judge::{own_faults, shared_faults, unfrozen};
 pub use mailing::{readers, stationery};
 pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};

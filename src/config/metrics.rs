@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::document::Document;
 use super::fault::Fault;
+use super::thresholds::{Freezable, FreezeEntry};
 use crate::domain::{Aggregate, AggregateOf, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Value};
 
 /// The file.
@@ -82,7 +83,10 @@ pub struct MeasureEntry {
 #[serde(deny_unknown_fields)]
 pub struct ThresholdEntry {
     field: String,
-    threshold: f64,
+    /// The threshold. With `freeze`, `rampkeeper freeze-thresholds` writes it here.
+    threshold: Option<f64>,
+    /// What the threshold is taken from.
+    freeze: Option<FreezeEntry>,
 }
 
 /// The metrics of a decoded file, or every fault in them.
@@ -144,6 +148,29 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
     if faults.is_empty() { Ok(metrics) } else { Err(faults) }
 }
 
+/// The thresholds that say what they are taken from, in the order of the metrics.
+pub(super) fn freezable(document: &Document, file: &MetricsFile) -> Result<Vec<Freezable>, Vec<Fault>> {
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for (name, entry) in &file.metrics {
+        let parts = [("value", &entry.value), ("numerator", &entry.numerator), ("denominator", &entry.denominator)];
+        for (part, measure) in parts {
+            let Some(measure) = measure else { continue };
+            let Some((above, freeze)) = measure.count_above.as_ref().and_then(|a| Some((a, a.freeze.as_ref()?))) else {
+                continue;
+            };
+            // A field that cannot be read was told with the metric.
+            let Ok(field) = above.field.parse::<Field>() else { continue };
+            let key = name.replace('~', "~0").replace('/', "~1");
+            let pointer = format!("/metrics/{key}/{part}/count_above");
+            match freeze.resolve((name, &measure.event, &field), above.threshold, pointer.clone()) {
+                Ok(freezable) => found.push(freezable),
+                Err(message) => faults.push(document.fault(&format!("{pointer}/freeze"), message)),
+            }
+        }
+    }
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
+}
+
 fn aggregate(entry: &AggregateEntry) -> Result<Aggregate, String> {
     let design_effect = DesignEffect::try_from(entry.design_effect)?;
     let of = match entry {
@@ -168,11 +195,18 @@ fn measure(entry: &MeasureEntry) -> Result<Measure, String> {
     let value = match (&entry.sum, &entry.count_above) {
         (None, None) => Value::Count,
         (Some(field), None) => Value::Sum(field.parse::<Field>()?),
-        (None, Some(above)) if above.threshold.is_finite() => {
-            Value::CountAbove(above.field.parse::<Field>()?, above.threshold)
-        }
         (None, Some(above)) => {
-            return Err(format!("threshold must be a finite number, but this is {}", above.threshold));
+            let field = above.field.parse::<Field>()?;
+            match (above.threshold, &above.freeze) {
+                (Some(threshold), _) if threshold.is_finite() => Value::CountAbove(field, threshold),
+                (Some(threshold), _) => {
+                    return Err(format!("threshold must be a finite number, but this is {threshold}"));
+                }
+                (None, Some(_)) => Value::CountUnfrozen(field),
+                (None, None) => {
+                    return Err("give a `threshold`, or say by `freeze` what it is to be taken from".to_owned());
+                }
+            }
         }
         (Some(_), Some(_)) => return Err("`sum` and `count_above` exclude each other".to_owned()),
     };

@@ -71,6 +71,8 @@ pub enum Value {
     Sum(Field),
     /// One, where the number in that field exceeds a threshold frozen in the configuration.
     CountAbove(Field, f64),
+    /// The same, where no threshold is frozen yet: it cannot be measured.
+    CountUnfrozen(Field),
 }
 
 impl Value {
@@ -78,7 +80,7 @@ impl Value {
     pub fn field(&self) -> Option<&Field> {
         match self {
             Value::Count => None,
-            Value::Sum(field) | Value::CountAbove(field, _) => Some(field),
+            Value::Sum(field) | Value::CountAbove(field, _) | Value::CountUnfrozen(field) => Some(field),
         }
     }
 }
@@ -158,6 +160,12 @@ impl fmt::Display for Field {
 }
 
 impl Metric {
+    /// The mean per unit of a sum over its first day, of which nobody says which way is good.
+    pub fn of_units(name: &str, value: Measure) -> Metric {
+        let form = MetricForm::Mean { value };
+        Metric { name: name.to_owned(), description: None, form, direction: Direction::Decrease, window_days: 1 }
+    }
+
     /// The per-unit sum above the line; what is made from aggregates has none.
     pub fn numerator(&self) -> Option<&Measure> {
         match &self.form {
@@ -178,6 +186,11 @@ impl Metric {
     /// Numerator and, if there is one, denominator.
     pub fn measures(&self) -> impl Iterator<Item = &Measure> {
         self.numerator().into_iter().chain(self.denominator())
+    }
+
+    /// Whether all of its thresholds are known, so that it can be measured.
+    pub fn is_frozen(&self) -> bool {
+        !self.measures().any(|measure| matches!(measure.value, Value::CountUnfrozen(_)))
     }
 
     /// How it is made from aggregates, if it is.

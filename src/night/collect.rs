@@ -111,11 +111,11 @@ impl Night<'_> {
         })
     }
 
-    /// The metrics that a policy names.
+    /// The metrics that a policy names and that can be measured.
     pub(super) fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
         let guarded = policy.guardrails.iter().map(|g| &g.metric);
         let wanted = policy.success.metrics.iter().map(|s| &s.metric);
-        guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name))
+        guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name)).filter(|metric| metric.is_frozen())
     }
 }
 

@@ -26,7 +26,7 @@ use crate::domain::{
 use crate::evidence::{Assessment, Comparison, Vanished, assess, closed_by, vanished};
 use crate::plan::{Moment, Plan, Versions, is_retired, plan};
 use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
-pub use faults::{own_faults, shared_faults};
+pub use faults::{own_faults, shared_faults, unfrozen};
 use state::{outside_epoch, state_of};
 
 /// One experiment, judged.
@@ -94,7 +94,8 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
     // Without a control nothing can be compared; the readings then say that there are no data.
     let control_id = control.map_or(VariantId(Uuid::nil()), |c| c.id);
     let arms = candidates_of(record, policy);
-    let shared = shared_faults(record, policy);
+    let mut shared = shared_faults(record, policy);
+    shared.extend(unfrozen(&config.metrics, policy));
     let comparison = Comparison {
         control: control_id,
         candidate: control_id,

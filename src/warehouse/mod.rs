@@ -30,7 +30,7 @@ use crate::domain::CohortRequest;
 pub(crate) use aggregates::{AggregatesWarehouse, BucketSize};
 pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
-pub use examine::{Examine, Remark, Sample};
+pub use examine::{Examine, Exceeded, Exceeding, Remark, Sample};
 pub use lake::LakeWarehouse;
 pub use mysql::{MysqlSettings, MysqlWarehouse};
 pub use none::NoWarehouse;

@@ -143,6 +143,10 @@ impl Needs {
         };
         needs.name_events_and_fields(request);
         for metric in &request.metrics {
+            if !metric.is_frozen() {
+                let freeze = "`rampkeeper freeze-thresholds` takes it from the days before";
+                return Err(bad(format!("metric {:?} has no threshold yet; {freeze}", metric.name)));
+            }
             let Some(numerator) = metric.numerator() else {
                 return Err(bad(format!(
                     "metric {:?} is made from aggregates, and this warehouse has events",
@@ -216,6 +220,8 @@ impl Needs {
             Value::Count => Adds::One,
             Value::Sum(field) => Adds::Number(place_of(field)),
             Value::CountAbove(field, threshold) => Adds::OneAbove(place_of(field), *threshold),
+            // Refused before: nothing exceeds what is not known.
+            Value::CountUnfrozen(field) => Adds::OneAbove(place_of(field), f64::INFINITY),
         };
         let sum = UnitSum { event, adds };
         self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {

@@ -14,8 +14,8 @@ use jiff::ToSpan;
 use polars::prelude::{AnyValue, DataFrame, DataType};
 use rampkeeper::domain::{Direction, ExposedBy, Measure, Metric, MetricForm, TableName, Value};
 use rampkeeper::warehouse::{
-    ClickhouseSettings, ClickhouseWarehouse, Collected, LakeWarehouse, MysqlSettings, MysqlWarehouse, PostgresSettings,
-    PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
+    ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, Exceeding, LakeWarehouse, MysqlSettings,
+    MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
 };
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -94,7 +94,7 @@ async fn loaded() -> &'static Loaded {
         .await
 }
 
-type Engines = Vec<(&'static str, Box<dyn Warehouse>)>;
+type Engines = Vec<(&'static str, Box<dyn Examine>)>;
 
 /// The engines whose table of assignments may hold a unit twice, or whose table holds each once.
 async fn engines(loaded: &Loaded, once: bool) -> Engines {
@@ -250,6 +250,29 @@ async fn units_in_two_arms_have_the_same_moments_everywhere() {
 #[tokio::test]
 async fn exposures_by_events_have_the_same_moments_everywhere() {
     compare(false, ExposedBy::Event).await;
+}
+
+/// Counts of numbers beyond edges are whole, so they are equal to the last one; thresholds are made of nothing else.
+#[tokio::test]
+async fn as_many_numbers_exceed_an_edge_everywhere() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    let lake = LakeWarehouse::open(loaded.dir.path().to_owned()).unwrap();
+    let engines = engines(loaded, false).await;
+    let edges: Vec<f64> = (-4..12).map(|power| 4f64.powi(power)).chain([1999.5, 2000.0, 2000.5]).collect();
+    for (event, field) in
+        [("plan_generated", "latency_ms"), ("plan_generated", "payload.cost"), ("plan_accepted", "latency_ms")]
+    {
+        let field = field.parse().unwrap();
+        let to = FIRST.checked_add(2.days()).unwrap();
+        let asked = Exceeding { event, field: &field, from: FIRST, to, edges: &edges };
+        let expected = lake.exceed(&asked).await.unwrap();
+        assert!(expected.numbers > 1_000, "{field}: {expected:?}");
+        for (name, engine) in &engines {
+            let told = engine.exceed(&asked).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            assert_eq!(told, expected, "{name}: {field} of {event}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod embedded;
 mod faults;
 mod flip_properties;
 mod forms_real;
+mod freezing;
 mod fuzz;
 mod inspect;
 mod mail_real;

@@ -9,6 +9,7 @@
 mod columns;
 mod events;
 mod examine;
+mod exceed;
 mod exposures;
 mod files;
 mod tally;
