@@ -18,6 +18,7 @@ mod error;
 mod flip;
 mod judge;
 mod mailing;
+mod percentiles;
 mod record;
 mod replay;
 mod restate;
@@ -50,7 +51,7 @@ use days::Days;
 pub use error::NightError;
 pub use flip::flips_of;
 use judge::{Case, Judged};
-pub use judge::{own_faults, shared_faults, unfrozen};
+pub use judge::{own_faults, shared_faults};
 pub use mailing::{readers, stationery};
 pub use record::{NightOnRecord, night_on_record};
 pub use replay::{Recalled, Repeated, recall, repeat};
@@ -201,7 +202,8 @@ impl Night<'_> {
         let route = self.walk_route(&mut record, mode, now, night).await?;
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
-        let collected = self.collect(&record, days, mode).await?;
+        let mut collected = self.collect(&record, days, mode).await?;
+        collected.percentiles = self.percentiles(&record, days, mode).await;
         let case = Case {
             config: self.config,
             versions,

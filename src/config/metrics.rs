@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::document::Document;
 use super::fault::Fault;
 use super::thresholds::{Freezable, FreezeEntry};
-use crate::domain::{Aggregate, AggregateOf, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Value};
+use crate::domain::{
+    Aggregate, AggregateOf, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Percentiles, Value,
+};
 
 /// The file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -16,6 +18,31 @@ use crate::domain::{Aggregate, AggregateOf, DesignEffect, Direction, Field, Meas
 pub struct MetricsFile {
     /// The metrics by name.
     pub metrics: BTreeMap<String, MetricEntry>,
+    /// Fields whose percentiles are shown beside the metrics of every experiment, by the name that readers see. Nothing is
+    /// decided by them.
+    #[serde(default)]
+    pub percentiles: BTreeMap<String, PercentilesEntry>,
+}
+
+/// A field's percentiles, found between two numbers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PercentilesEntry {
+    /// The event type.
+    #[schemars(length(min = 1, max = 100))]
+    event: String,
+    /// The field, such as `latency_ms`.
+    field: String,
+    /// The smallest number that is told apart, above 0.
+    from: f64,
+    /// The largest.
+    to: f64,
+    /// The percentiles; 0.5 and 0.99 unless told.
+    #[schemars(length(min = 1, max = 5))]
+    levels: Option<Vec<f64>>,
+    /// Days after a unit's first exposure during which its events count; 1 unless told.
+    #[schemars(range(min = 1, max = 90))]
+    window_days: Option<u16>,
 }
 
 /// One metric: `value` for a mean per unit, `numerator` and `denominator` for a ratio of sums, or `aggregate`.
@@ -146,6 +173,37 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
         }
     }
     if faults.is_empty() { Ok(metrics) } else { Err(faults) }
+}
+
+/// The percentiles that are shown.
+pub(super) fn percentiles(document: &Document, file: &MetricsFile) -> Result<Vec<Percentiles>, Vec<Fault>> {
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for (name, entry) in &file.percentiles {
+        let at = format!("/percentiles/{name}");
+        let levels = entry.levels.clone().unwrap_or_else(|| vec![0.5, 0.99]);
+        if let Some(level) = levels.iter().find(|level| !(**level > 0.0 && **level < 1.0)) {
+            let message = format!("a percentile lies between 0 and 1, such as 0.99, but this is {level}");
+            faults.push(document.fault(&format!("{at}/levels"), message));
+        }
+        if !(entry.from > 0.0 && entry.to.is_finite() && entry.from < entry.to) {
+            faults.push(
+                document.fault(&at, "`from` must be above 0 and `to` above it; numbers outside are not told apart"),
+            );
+            continue;
+        }
+        match entry.field.parse::<Field>() {
+            Ok(field) => found.push(Percentiles {
+                name: name.clone(),
+                event: entry.event.clone(),
+                field,
+                levels,
+                edges: Percentiles::edges(entry.from, entry.to),
+                window_days: entry.window_days.unwrap_or(1),
+            }),
+            Err(message) => faults.push(document.fault(&format!("{at}/field"), message)),
+        }
+    }
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
 }
 
 /// The thresholds that say what they are taken from, in the order of the metrics.

@@ -38,7 +38,7 @@ pub use settings::{
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 pub use thresholds::{Freezable, FreezeEntry, with_thresholds};
 
-use crate::domain::{ExposedBy, Metric};
+use crate::domain::{ExposedBy, Metric, Percentiles};
 use document::Document;
 
 /// The whole configuration, checked.
@@ -50,6 +50,8 @@ pub struct Config {
     pub settings: SettingsFile,
     /// What is measured, by name.
     pub metrics: BTreeMap<String, Metric>,
+    /// Fields whose percentiles are shown.
+    pub percentiles: Vec<Percentiles>,
     /// Thresholds that say what they are taken from, be they frozen already or not.
     pub freezable: Vec<Freezable>,
     /// How candidates are judged.
@@ -117,6 +119,9 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     };
     let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
     let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
+    let percentiles = metrics_file.as_ref().map(|(document, _, file)| metrics::percentiles(document, file));
+    let percentiles =
+        percentiles.and_then(|found| found.map_err(|found| faults.extend(found)).ok()).unwrap_or_default();
     let freezable = metrics_file.as_ref().map(|(document, _, file)| metrics::freezable(document, file));
     let freezable = freezable.and_then(|found| found.map_err(|found| faults.extend(found)).ok()).unwrap_or_default();
     if let (Some(settings), Some(metrics), Some((document, ..))) = (&settings, &metrics, &metrics_file) {
@@ -131,7 +136,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
             let digest = Sha256::new().chain_update(a).chain_update([0]).chain_update(b).finalize();
             let digest = format!("{digest:x}");
             let (metrics_file, promotion_file) = (Arc::new(m), Arc::new(p));
-            Ok(Config { base, settings, metrics, freezable, policies, digest, metrics_file, promotion_file })
+            Ok(Config {
+                base,
+                settings,
+                metrics,
+                percentiles,
+                freezable,
+                policies,
+                digest,
+                metrics_file,
+                promotion_file,
+            })
         }
         _ => {
             faults.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));

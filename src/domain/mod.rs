@@ -12,6 +12,7 @@ mod metric;
 mod numbers;
 mod offline;
 mod operator;
+mod percentiles;
 mod policy;
 mod rollout;
 mod room;
@@ -34,6 +35,7 @@ pub use offline::{
     judge_offline,
 };
 pub use operator::{Act, ActKind, ManualHold, Said, Wish};
+pub use percentiles::Percentiles;
 pub use policy::{
     AfterDeadline, Alphas, Approval, Bound, Confirmation, ExistingUnits, Guardrail, Mode, OnHarm, Policy, Require,
     Stage, Success, SuccessMetric, SuccessTest,

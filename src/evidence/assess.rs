@@ -144,7 +144,7 @@ pub fn standards(comparison: &Comparison<'_>) -> Standards {
 }
 
 /// The cohorts that count.
-fn counting<'a>(comparison: &Comparison<'a>) -> Cow<'a, [Cohort]> {
+pub(super) fn counting<'a>(comparison: &Comparison<'a>) -> Cow<'a, [Cohort]> {
     match comparison.since {
         Some(since) => comparison.cohorts.iter().filter(|cohort| cohort.date >= since).cloned().collect(),
         None => Cow::Borrowed(comparison.cohorts),
@@ -278,7 +278,7 @@ fn least_units<'a>(comparison: &Comparison<'_>, variant: VariantId, metrics: imp
 }
 
 /// The strata of one metric: date by date within its epoch, small days joined to their neighbours.
-fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
+pub(super) fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
     let mut by_epoch: BTreeMap<i64, BTreeMap<Date, Stratum>> = BTreeMap::new();
     for cohort in comparison.cohorts {
         let Some(moments) = cohort.moments.get(metric) else { continue };

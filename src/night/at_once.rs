@@ -46,7 +46,8 @@ impl Night<'_> {
         for mut record in records.into_iter().filter(|record| Some(record.experiment.id) == act.experiment) {
             let mode = Mode::Act { run };
             self.observe(&mut record, mode, self.now).await?;
-            let mut collected = Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None };
+            let mut collected =
+                Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None, percentiles: Vec::new() };
             for set in MetricSet::group(self.metrics_of(self.config.policies.of(&record.experiment.name))) {
                 collected.cohorts.extend(self.control.load_cohorts(record.experiment.id, &set).await?);
             }

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::days::Days;
 use super::error::NightError;
+use super::percentiles::Shown;
 use super::{Mode, Night};
 use crate::apply::chain;
 use crate::control::ExperimentRecord;
@@ -19,6 +20,8 @@ pub(super) struct Collected {
     pub(super) cohorts: Vec<Cohort>,
     pub(super) look: Look,
     pub(super) restatement: Option<Restatement>,
+    /// What is shown and decides nothing.
+    pub(super) percentiles: Shown,
 }
 
 impl Night<'_> {
@@ -30,7 +33,8 @@ impl Night<'_> {
         mode: Mode,
     ) -> Result<Collected, NightError> {
         let experiment = &record.experiment;
-        let mut collected = Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None };
+        let mut collected =
+            Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None, percentiles: Vec::new() };
         let Some(first) = record.epochs.first() else { return Ok(collected) };
         let first_date = first.started_at.to_zoned(TimeZone::UTC).date();
         let mut restated = 0;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::decide::{Decision, Forecast, Outcome, Reason};
 use crate::domain::{Amendment, Share};
-use crate::evidence::Assessment;
+use crate::evidence::{Assessment, PercentileReading};
 use crate::plan::Reallocation;
 
 /// One night.
@@ -191,6 +191,9 @@ pub struct CandidateReport {
     /// The e-value from which on its split counts as mismatched.
     #[serde(default)]
     pub split_needed: Option<f64>,
+    /// Percentiles of both arms, which decide nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub percentiles: Vec<PercentileReading>,
 }
 
 /// What the last decision of an earlier night said.

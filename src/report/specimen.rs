@@ -99,6 +99,7 @@ fn candidate(name: &str, outcome: Outcome, forecast: Option<Forecast>) -> Candid
             }],
         }),
         split_needed: Some(1000.0),
+        percentiles: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 use polars::prelude::{AnyValue, DataFrame, DataType};
-use rampkeeper::domain::{Direction, ExposedBy, Measure, Metric, MetricForm, TableName, Value};
+use rampkeeper::domain::{Direction, ExposedBy, Measure, Metric, MetricForm, Percentiles, TableName, Value};
 use rampkeeper::warehouse::{
     ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, Exceeding, LakeWarehouse, MysqlSettings,
     MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
@@ -250,6 +250,29 @@ async fn units_in_two_arms_have_the_same_moments_everywhere() {
 #[tokio::test]
 async fn exposures_by_events_have_the_same_moments_everywhere() {
     compare(false, ExposedBy::Event).await;
+}
+
+/// What percentiles are read off is the same to nine digits, so the percentiles are.
+#[tokio::test]
+async fn the_edges_of_percentiles_have_the_same_moments_everywhere() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    let of = Percentiles {
+        name: "latency".to_owned(),
+        event: "plan_generated".to_owned(),
+        field: "latency_ms".parse().unwrap(),
+        levels: vec![0.5, 0.99],
+        edges: Percentiles::edges(10.0, 60_000.0),
+        window_days: 1,
+    };
+    let metrics = of.metrics();
+    let request = loaded.world.request(0, &metrics, ExposedBy::Assignment);
+    let expected = LakeWarehouse::open(loaded.dir.path().to_owned()).unwrap().collect(&request).await.unwrap();
+    assert_eq!(expected.moments.height(), 8 * 49);
+    for (name, engine) in engines(loaded, false).await {
+        let told = engine.collect(&request).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_agree(name, &told, &expected);
+    }
 }
 
 /// Counts of numbers beyond edges are whole, so they are equal to the last one; thresholds are made of nothing else.

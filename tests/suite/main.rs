@@ -23,6 +23,7 @@ mod mail_real;
 mod mail_rich;
 mod night_real;
 mod operator;
+mod percentiles;
 mod program;
 mod readme;
 mod redraw;

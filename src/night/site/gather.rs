@@ -127,6 +127,7 @@ fn told(last: &StoredDecision, report: Option<&ExperimentReport>, rules: Option<
         forecast: None,
         before: None,
         split_needed: None,
+        percentiles: Vec::new(),
     }
 }
 

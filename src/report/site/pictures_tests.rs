@@ -85,6 +85,7 @@ fn story(nights: Vec<PastNight>) -> CandidateStory {
             forecast: None,
             before: None,
             split_needed: None,
+            percentiles: Vec::new(),
         },
         report: ExperimentReport {
             name: "e".into(),
