@@ -106,7 +106,7 @@ GRANT SELECT, INSERT, UPDATE (told_in) ON rampkeeper.route_notes TO rampkeeper_c
 GRANT SELECT, INSERT, UPDATE (found, told_at, closed_at, closed_because) ON rampkeeper.incidents TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (value, action_key, written_at) ON rampkeeper.registry_writes TO rampkeeper_control;
 -- A day that was restated; a unit that was assigned anew and is moved again.
-GRANT SELECT, INSERT, UPDATE (event_rows, latest_event_at) ON rampkeeper.partitions TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (event_rows, latest_event_at, content) ON rampkeeper.partitions TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (moved_at, assigned_at) ON rampkeeper.assignment_moves TO rampkeeper_control;
 
 -- The lease is no record. Whoever holds it gives it back by removing its row.

@@ -32,7 +32,7 @@ pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
     ActionWord, AggregatesEntry, AttachWord, BucketWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord,
-    MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry,
+    MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, RestatementWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry,
     TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};

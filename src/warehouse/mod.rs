@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use polars::prelude::DataFrame;
 
-use crate::domain::CohortRequest;
+use crate::domain::{CohortRequest, FieldRoot};
 
 pub(crate) use aggregates::{AggregatesWarehouse, BucketSize};
 pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
@@ -44,6 +44,12 @@ pub use tables::Tables;
 pub trait Warehouse: Send + Sync {
     /// What lies in the day partition of events of that UTC date; `None` if there is nothing at all.
     async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError>;
+
+    /// An order-free checksum of that day's events, as far as metrics may read them; `roots` are the JSON columns that they
+    /// do. `None` of an engine that has none, or where there is nothing.
+    async fn content(&self, _date: Date, _roots: &[FieldRoot]) -> Result<Option<i64>, WarehouseError> {
+        Ok(None)
+    }
 
     /// The moments and the health of the cohorts asked for, from one pass over the events.
     ///
