@@ -9,6 +9,7 @@
 //!
 //! Every experiment goes through the middle on its own, so a bad one does not spoil the night for the others.
 
+mod ahead;
 mod at_once;
 mod by_hand;
 mod chat;
@@ -28,6 +29,8 @@ mod tell;
 mod under_lease;
 mod undo;
 
+use std::collections::VecDeque;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +49,7 @@ use crate::registry::Registry;
 use crate::report::{ExperimentReport, NightReport, Standing};
 use crate::warehouse::Warehouse;
 
+use ahead::Ahead;
 use by_hand::{ByHand, by_hand};
 use days::Days;
 pub use error::NightError;
@@ -174,14 +178,19 @@ impl Night<'_> {
         let begun = std::time::Instant::now();
         let mut days = Days::new(self.warehouse, self.control, self.config, self.as_of, mode != Mode::Plan).await?;
         days.count_again(self.as_of, self.config.settings.evidence.restatement_days.unwrap_or(3)).await?;
-        for record in records {
-            // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
-            let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
-            let name = record.experiment.name.clone();
-            match self.evaluate(record, &versions, &mut days, mode, self.now + elapsed, report).await {
-                Ok(experiment) => report.experiments.push(experiment),
-                Err(error) if error.ends_the_night() => return Err(error),
-                Err(error) => report.experiments.push(failed(name, chain(&error))),
+        let progress = self.control.load_all_progress().await?;
+        let mut records = VecDeque::from(records);
+        while !records.is_empty() {
+            let ahead = self.ask_ahead(records.make_contiguous(), &progress, &mut days).await?;
+            for record in records.drain(..ahead.experiments) {
+                // Whole seconds: an epoch begins when its allocations are set, and not when the night began.
+                let elapsed = SignedDuration::from_secs(i64::try_from(begun.elapsed().as_secs()).unwrap_or(0));
+                let name = record.experiment.name.clone();
+                match self.evaluate(record, &versions, (&mut days, &ahead), mode, self.now + elapsed, report).await {
+                    Ok(experiment) => report.experiments.push(experiment),
+                    Err(error) if error.ends_the_night() => return Err(error),
+                    Err(error) => report.experiments.push(failed(name, chain(&error))),
+                }
             }
         }
         days.settle().await?;
@@ -193,7 +202,7 @@ impl Night<'_> {
         &self,
         mut record: ExperimentRecord,
         versions: &Versions,
-        days: &mut Days<'_>,
+        (days, ahead): (&mut Days<'_>, &Ahead),
         mode: Mode,
         now: Timestamp,
         night: &mut NightReport,
@@ -202,8 +211,8 @@ impl Night<'_> {
         let route = self.walk_route(&mut record, mode, now, night).await?;
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
-        let mut collected = self.collect(&record, days, mode).await?;
-        collected.percentiles = self.percentiles(&record, days, mode).await;
+        let mut collected = self.collect(&record, days, ahead, mode).await?;
+        collected.percentiles = self.percentiles(&record, days, ahead, mode).await;
         let case = Case {
             config: self.config,
             versions,

@@ -11,6 +11,7 @@ use sqlx::query::Query;
 
 use super::ControlStore;
 use super::error::{ControlError, while_doing};
+use super::packed::{packed, unpacked};
 use super::rows::{Reader, text_of};
 use super::statement::{self, Statement};
 use crate::domain::ExperimentId;
@@ -18,6 +19,9 @@ use crate::evidence::{Cohort, Day, MetricSet};
 
 /// Through which date each metric set's cohorts are closed, by the set's digest.
 pub type Progress = BTreeMap<String, Date>;
+
+/// The same of all experiments.
+pub type AllProgress = BTreeMap<ExperimentId, Progress>;
 
 impl ControlStore {
     /// The day partitions that were found complete from `since` on.
@@ -70,15 +74,36 @@ impl ControlStore {
         Ok(progress)
     }
 
+    /// Through which date the cohorts of each experiment are closed.
+    pub async fn load_all_progress(&self) -> Result<AllProgress, ControlError> {
+        let mut all = AllProgress::new();
+        for row in self.rows(&statement::LOAD_ALL_PROGRESS, "load how far the evidence is closed").await? {
+            let reader = Reader::new("rampkeeper.cohort_progress", "definition", &row)?;
+            let progress = all.entry(reader.parse("experiment_id")?).or_default();
+            progress.insert(reader.get("definition")?, reader.parse("through")?);
+        }
+        Ok(all)
+    }
+
     /// The closed cohorts of an experiment under one metric set, in order of date, epoch and variant.
     pub async fn load_cohorts(&self, experiment: ExperimentId, set: &MetricSet) -> Result<Vec<Cohort>, ControlError> {
+        let cohorts = self.load_checked_cohorts(experiment, set).await?;
+        Ok(cohorts.into_iter().map(|(cohort, _)| cohort).collect())
+    }
+
+    /// The same, each with the checksum that was taken when it was kept.
+    pub async fn load_checked_cohorts(
+        &self,
+        experiment: ExperimentId,
+        set: &MetricSet,
+    ) -> Result<Vec<(Cohort, String)>, ControlError> {
         let rows = sqlx::query(statement::LOAD_COHORTS.sql(self.dialect))
             .bind(experiment.to_string())
             .bind(set.digest.as_str())
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing(format!("load the cohorts of experiment {experiment}")))?;
-        latest(&rows)
+        latest(&rows, set)
     }
 
     /// Keeps newly closed cohorts and how far they reach, together. Cohorts that are kept already stay as they are.
@@ -144,41 +169,53 @@ impl ControlStore {
         cohort: &Cohort,
         now: Timestamp,
     ) -> Query<'static, Any, AnyArguments> {
+        let packed = packed(&cohort.moments, set);
+        let moments = if packed.is_some() { "null".to_owned() } else { json!(cohort.moments).to_string() };
         sqlx::query(statement.sql(self.dialect))
             .bind(experiment.to_string())
             .bind(set.digest.clone())
             .bind(cohort.date.to_string())
             .bind(cohort.epoch)
             .bind(cohort.variant.to_string())
-            .bind(json!(cohort.moments).to_string())
+            .bind(moments)
+            .bind(packed)
             .bind(json!(cohort.health).to_string())
             .bind(cohort.checksum())
             .bind(text_of(now))
     }
 }
 
-/// Of each cohort the last revision; rows come in the order of revisions.
-pub(super) fn latest(rows: &[AnyRow]) -> Result<Vec<Cohort>, ControlError> {
-    let mut cohorts: Vec<Cohort> = Vec::with_capacity(rows.len());
+/// Of each cohort the last revision, with its checksum; rows come in the order of revisions.
+pub(super) fn latest(rows: &[AnyRow], set: &MetricSet) -> Result<Vec<(Cohort, String)>, ControlError> {
+    let mut cohorts: Vec<(Cohort, String)> = Vec::with_capacity(rows.len());
     for row in rows {
-        let cohort = cohort(row)?;
+        let (cohort, checksum) = cohort(row, set)?;
         match cohorts.last_mut() {
-            Some(last) if (last.date, last.epoch, last.variant) == (cohort.date, cohort.epoch, cohort.variant) => {
-                *last = cohort;
+            Some((last, sum))
+                if (last.date, last.epoch, last.variant) == (cohort.date, cohort.epoch, cohort.variant) =>
+            {
+                (*last, *sum) = (cohort, checksum);
             }
-            _ => cohorts.push(cohort),
+            _ => cohorts.push((cohort, checksum)),
         }
     }
     Ok(cohorts)
 }
 
-fn cohort(row: &AnyRow) -> Result<Cohort, ControlError> {
+fn cohort(row: &AnyRow, set: &MetricSet) -> Result<(Cohort, String), ControlError> {
     let reader = Reader::new("rampkeeper.cohorts", "cohort_date", row)?;
-    Ok(Cohort {
+    let moments = match reader.get::<Option<Vec<u8>>>("packed")? {
+        Some(bytes) => {
+            unpacked(&bytes, set).map_err(|why| reader.wrong("packed", format!("{} bytes", bytes.len()), why))?
+        }
+        None => reader.json("moments")?,
+    };
+    let cohort = Cohort {
         date: reader.parse("cohort_date")?,
         epoch: reader.get("epoch")?,
         variant: reader.parse("variant_id")?,
-        moments: reader.json("moments")?,
+        moments,
         health: reader.json("health")?,
-    })
+    };
+    Ok((cohort, reader.get("checksum")?))
 }

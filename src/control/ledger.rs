@@ -153,7 +153,8 @@ impl ControlStore {
             .fetch_all(&self.pool)
             .await
             .map_err(while_doing(format!("load the cohorts of experiment {experiment} as of {at}")))?;
-        super::collected::latest(&rows)
+        let cohorts = super::collected::latest(&rows, set)?;
+        Ok(cohorts.into_iter().map(|(cohort, _)| cohort).collect())
     }
 }
 

@@ -15,6 +15,7 @@ mod lease;
 mod ledger;
 mod moves;
 mod overview;
+mod packed;
 mod record;
 mod redraw;
 mod route;
@@ -36,7 +37,7 @@ use sqlx::{AnyPool, Connection, Executor};
 
 pub use archive::{IncidentOnRecord, JournalledMail, JudgedExperiment, ReportOnRecord, RunOnRecord};
 pub use catalogue::{Catalogue, ExperimentRow, Family, Kind, VariantRow, VersionRow};
-pub use collected::Progress;
+pub use collected::{AllProgress, Progress};
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
 pub use inspect::{Migration, MigrationState, OpenActions};

@@ -120,6 +120,7 @@ statements! {
     LEFT_ALONE = "left_alone";
     LOAD_ACTS = "load_acts";
     LOAD_ALL_EXPERIMENTS = "load_all_experiments";
+    LOAD_ALL_PROGRESS = "load_all_progress";
     LOAD_ALL_VARIANTS = "load_all_variants";
     LOAD_COHORTS = "load_cohorts";
     LOAD_DAYS = "load_days";

@@ -281,7 +281,6 @@ fn least_units<'a>(comparison: &Comparison<'_>, variant: VariantId, metrics: imp
 pub(super) fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> {
     let mut by_epoch: BTreeMap<i64, BTreeMap<Date, Stratum>> = BTreeMap::new();
     for cohort in comparison.cohorts {
-        let Some(moments) = cohort.moments.get(metric) else { continue };
         let arm: fn(&mut Stratum) -> &mut Moments = if cohort.variant == comparison.control {
             |stratum| &mut stratum.control
         } else if cohort.variant == comparison.candidate {
@@ -289,6 +288,7 @@ pub(super) fn strata(comparison: &Comparison<'_>, metric: &str) -> Vec<Stratum> 
         } else {
             continue;
         };
+        let Some(moments) = cohort.moments.get(metric) else { continue };
         let stratum = by_epoch.entry(cohort.epoch).or_default().entry(cohort.date).or_default();
         let arm = arm(stratum);
         *arm = arm.merge(moments);
@@ -307,5 +307,10 @@ fn one_per_cohort(cohorts: &[Cohort]) -> Vec<Cohort> {
     for cohort in cohorts {
         once.entry((cohort.date, cohort.epoch, cohort.variant)).or_insert(cohort);
     }
-    once.into_values().map(|cohort| Cohort { moments: BTreeMap::new(), ..cohort.clone() }).collect()
+    // Without their moments, of which there are many and none is asked for.
+    let bare = |cohort: &Cohort| {
+        let Cohort { date, epoch, variant, health, .. } = *cohort;
+        Cohort { date, epoch, variant, moments: BTreeMap::new(), health }
+    };
+    once.into_values().map(bare).collect()
 }

@@ -51,6 +51,12 @@ impl Cohort {
         }
         format!("{:x}", hash.finalize())
     }
+
+    /// With its checksum.
+    pub fn checked(self) -> (Cohort, String) {
+        let checksum = self.checksum();
+        (self, checksum)
+    }
 }
 
 /// The metrics of one window, with the digest of their definitions.

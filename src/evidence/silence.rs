@@ -42,6 +42,10 @@ pub fn vanished<'a>(
         let due = until.map_or(due, |until| due.min(until));
         let mut days: BTreeMap<Date, (Moments, Moments)> = BTreeMap::new();
         for cohort in cohorts.iter().filter(|cohort| cohort.date <= due) {
+            // Of a third arm only the day counts.
+            if cohort.variant != control && cohort.variant != candidate && days.contains_key(&cohort.date) {
+                continue;
+            }
             let Some(moments) = cohort.moments.get(name) else { continue };
             let day = days.entry(cohort.date).or_default();
             if cohort.variant == control {

@@ -11,7 +11,6 @@ use super::route::Route;
 use super::under_lease::under_lease;
 use super::{Mode, Night};
 use crate::apply::Applier;
-use crate::decide::Look;
 use crate::domain::Act;
 use crate::evidence::MetricSet;
 use crate::report::NightReport;
@@ -46,10 +45,9 @@ impl Night<'_> {
         for mut record in records.into_iter().filter(|record| Some(record.experiment.id) == act.experiment) {
             let mode = Mode::Act { run };
             self.observe(&mut record, mode, self.now).await?;
-            let mut collected =
-                Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None, percentiles: Vec::new() };
+            let mut collected = Collected::nothing();
             for set in MetricSet::group(self.metrics_of(self.config.policies.of(&record.experiment.name))) {
-                collected.cohorts.extend(self.control.load_cohorts(record.experiment.id, &set).await?);
+                collected.add(self.control.load_checked_cohorts(record.experiment.id, &set).await?);
             }
             let case = Case {
                 config: self.config,

@@ -4,6 +4,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::ahead::Ahead;
 use super::days::Days;
 use super::error::NightError;
 use super::percentiles::Shown;
@@ -18,10 +19,32 @@ use crate::report::Restatement;
 /// All closed cohorts of an experiment, and whether tonight brought a look at them.
 pub(super) struct Collected {
     pub(super) cohorts: Vec<Cohort>,
+    /// The checksums of the cohorts, in their order.
+    pub(super) checksums: Vec<String>,
     pub(super) look: Look,
     pub(super) restatement: Option<Restatement>,
     /// What is shown and decides nothing.
     pub(super) percentiles: Shown,
+}
+
+impl Collected {
+    pub(super) fn nothing() -> Self {
+        Collected {
+            cohorts: Vec::new(),
+            checksums: Vec::new(),
+            look: Look::Fresh,
+            restatement: None,
+            percentiles: Vec::new(),
+        }
+    }
+
+    /// Adds cohorts with their checksums.
+    pub(super) fn add(&mut self, cohorts: impl IntoIterator<Item = (Cohort, String)>) {
+        for (cohort, checksum) in cohorts {
+            self.cohorts.push(cohort);
+            self.checksums.push(checksum);
+        }
+    }
 }
 
 impl Night<'_> {
@@ -30,21 +53,21 @@ impl Night<'_> {
         &self,
         record: &ExperimentRecord,
         days: &mut Days<'_>,
+        ahead: &Ahead,
         mode: Mode,
     ) -> Result<Collected, NightError> {
         let experiment = &record.experiment;
-        let mut collected =
-            Collected { cohorts: Vec::new(), look: Look::Fresh, restatement: None, percentiles: Vec::new() };
+        let mut collected = Collected::nothing();
         let Some(first) = record.epochs.first() else { return Ok(collected) };
         let first_date = first.started_at.to_zoned(TimeZone::UTC).date();
         let mut restated = 0;
         let progress = self.control.load_progress(experiment.id).await?;
         for set in MetricSet::group(self.metrics_of(self.config.policies.of(&experiment.name))) {
-            let mut known = self.control.load_cohorts(experiment.id, &set).await?;
+            let mut known = self.control.load_checked_cohorts(experiment.id, &set).await?;
             if experiment.status == ExperimentStatus::Active {
-                restated += self.restate(record, &set, &mut known, days, mode).await?;
+                restated += self.restate(record, &set, &mut known, days, ahead, mode).await?;
             }
-            collected.cohorts.extend(known);
+            collected.add(known);
             if experiment.status != ExperimentStatus::Active {
                 continue;
             }
@@ -52,24 +75,19 @@ impl Night<'_> {
                 Some(through) => through.saturating_add(1.days()),
                 None => first_date,
             };
-            let until = self.as_of.saturating_sub(i64::from(set.window_days).days());
-            days.look_at(from.min(self.as_of), self.as_of).await?;
+            let closable = self.closable(&set, from, days).await?;
             if let Some((date, state)) = days.first_incomplete(from, self.as_of)
                 && collected.look == Look::Fresh
             {
                 collected.look = Look::Stale { date, state };
             }
-            if from > until {
-                continue;
-            }
-            let closable = closable_through(from, self.as_of, set.window_days, |date| days.is_complete(date));
             let Some(through) = closable else { continue };
-            match self.close(record, &set, from, through).await {
+            match self.close(record, &set, (from, through), ahead).await {
                 Ok(cohorts) => {
                     if mode != Mode::Plan {
                         self.control.save_cohorts(experiment.id, &set, &cohorts, through, self.now).await?;
                     }
-                    collected.cohorts.extend(cohorts);
+                    collected.add(cohorts.into_iter().map(Cohort::checked));
                 }
                 Err(CloseError::Query(why)) => collected.look = Look::QueryFailed { why },
                 Err(CloseError::Night(error)) => return Err(error),
@@ -79,13 +97,26 @@ impl Night<'_> {
         Ok(collected)
     }
 
-    /// Asks the warehouse for the cohorts of `from..=through`.
+    /// The last date from `from` on whose cohort can be closed tonight.
+    pub(super) async fn closable(
+        &self,
+        set: &MetricSet,
+        from: Date,
+        days: &mut Days<'_>,
+    ) -> Result<Option<Date>, NightError> {
+        days.look_at(from.min(self.as_of), self.as_of).await?;
+        let until = self.as_of.saturating_sub(i64::from(set.window_days).days());
+        let complete = |date| days.is_complete(date);
+        Ok((from <= until).then(|| closable_through(from, self.as_of, set.window_days, complete)).flatten())
+    }
+
+    /// The cohorts of `from..=through`: answered ahead, or asked of the warehouse now.
     pub(super) async fn close(
         &self,
         record: &ExperimentRecord,
         set: &MetricSet,
-        from: Date,
-        through: Date,
+        (from, through): (Date, Date),
+        ahead: &Ahead,
     ) -> Result<Vec<Cohort>, CloseError> {
         let mut request = CohortRequest {
             experiment: &record.experiment,
@@ -97,22 +128,33 @@ impl Night<'_> {
             spans: Vec::new(),
         };
         request.spans = exposure_spans(&record.epochs, self.settling_time(), request.exposed_to());
-        let answer = match self.warehouse.collect(&request).await {
-            Ok(answer) => answer,
-            Err(source) if source.is_outage() => {
-                return Err(CloseError::Night(NightError::Outage {
-                    warehouse: self.warehouse.describe(),
-                    source: Box::new(source),
-                }));
-            }
-            Err(error) => {
-                tracing::error!(experiment = %record.experiment.name, "{}", chain(&error));
-                return Err(CloseError::Query(chain(&error)));
+        let asked;
+        let answer = match ahead.answer(&request, set) {
+            Some(answer) => answer,
+            None => {
+                asked = match self.warehouse.collect(&request).await {
+                    Err(source) if source.is_outage() => {
+                        return Err(CloseError::Night(NightError::Outage {
+                            warehouse: self.warehouse.describe(),
+                            source: Box::new(source),
+                        }));
+                    }
+                    answer => answer,
+                };
+                &asked
             }
         };
-        cohorts_from_frames(&answer.moments, &answer.health, set).map_err(|source| {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(experiment = %record.experiment.name, "{}", chain(error));
+                return Err(CloseError::Query(chain(error)));
+            }
+        };
+        let cohorts = cohorts_from_frames(&answer.moments, &answer.health, set).map_err(|source| {
             CloseError::Night(NightError::Frame { experiment: record.experiment.name.clone(), source })
-        })
+        })?;
+        Ok(cohorts.into_iter().filter(|cohort| (from..=through).contains(&cohort.date)).collect())
     }
 
     /// The metrics that a policy names and that can be measured.

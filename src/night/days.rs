@@ -6,7 +6,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::error::NightError;
-use super::restate::RestatedDay;
+use super::restate::{RestatedDay, touched_by};
 use crate::apply::chain;
 use crate::config::{Config, RestatementWord};
 use crate::control::ControlStore;
@@ -153,6 +153,12 @@ impl<'a> Days<'a> {
     /// The days that changed since they were read.
     pub(super) fn restated(&self) -> &[RestatedDay] {
         &self.restated
+    }
+
+    /// The closed cohorts of `first..=last` that the restated days touch, from the first to the last.
+    pub(super) fn touched(&self, window_days: u16, first: Date, last: Date) -> Option<(Date, Date)> {
+        let touched = self.restated.iter().filter_map(|day| touched_by(day.date, window_days, first, last));
+        touched.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// Leaves a restated day for the next night to find again.

@@ -282,7 +282,6 @@ fn is_open(record: &ExperimentRecord, candidate: VariantId) -> bool {
 /// The digest of what was decided from. The rollout state is left out: it changes by the decision itself, and a repeated
 /// night must find its own inputs again. So are epochs without a cohort, which a decision may have opened.
 fn inputs_digest(record: &ExperimentRecord, rules: &Value, collected: &Collected, faults: &[String]) -> String {
-    let checksums: Vec<String> = collected.cohorts.iter().map(|cohort| cohort.checksum()).collect();
     let last_epoch = collected.cohorts.iter().map(|cohort| cohort.epoch).max().unwrap_or(-1);
     let epochs = record.epochs.iter().filter(|epoch| epoch.number <= last_epoch);
     let epochs: BTreeMap<i64, _> = epochs.map(|epoch| (epoch.number, &epoch.allocations)).collect();
@@ -291,7 +290,7 @@ fn inputs_digest(record: &ExperimentRecord, rules: &Value, collected: &Collected
         Look::Stale { date, .. } => json!(["stale", date]),
         Look::QueryFailed { .. } => json!("query failed"),
     };
-    let inputs = json!([record.experiment.status, rules, checksums, epochs, look, faults]);
+    let inputs = json!([record.experiment.status, rules, collected.checksums, epochs, look, faults]);
     format!("{:x}", Sha256::digest(inputs.to_string()))
 }
 

@@ -4,6 +4,7 @@
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 
+use super::ahead::Ahead;
 use super::collect::CloseError;
 use super::days::Days;
 use super::{Mode, Night};
@@ -17,10 +18,16 @@ pub(super) type Shown = Vec<(Percentiles, Vec<Cohort>)>;
 
 impl Night<'_> {
     /// Reads the cohorts that have newly closed, and loads the rest.
-    pub(super) async fn percentiles(&self, record: &ExperimentRecord, days: &Days<'_>, mode: Mode) -> Shown {
+    pub(super) async fn percentiles(
+        &self,
+        record: &ExperimentRecord,
+        days: &Days<'_>,
+        ahead: &Ahead,
+        mode: Mode,
+    ) -> Shown {
         let mut shown = Shown::new();
         for of in &self.config.percentiles {
-            match self.cohorts_of(record, of, days, mode).await {
+            match self.cohorts_of(record, of, days, (ahead, mode)).await {
                 Ok(cohorts) => shown.push((of.clone(), cohorts)),
                 Err(error) => {
                     let experiment = &record.experiment.name;
@@ -36,7 +43,7 @@ impl Night<'_> {
         record: &ExperimentRecord,
         of: &Percentiles,
         days: &Days<'_>,
-        mode: Mode,
+        (ahead, mode): (&Ahead, Mode),
     ) -> Result<Vec<Cohort>, ControlError> {
         let experiment = &record.experiment;
         let metrics = of.metrics();
@@ -52,7 +59,7 @@ impl Night<'_> {
         };
         let closable = closable_through(from, self.as_of, set.window_days, |date| days.is_complete(date));
         let Some(through) = closable else { return Ok(cohorts) };
-        match self.close(record, &set, from, through).await {
+        match self.close(record, &set, (from, through), ahead).await {
             Ok(closed) => {
                 if mode != Mode::Plan {
                     self.control.save_cohorts(experiment.id, &set, &closed, through, self.now).await?;

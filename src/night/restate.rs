@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
+use super::ahead::Ahead;
 use super::days::Days;
 use super::error::NightError;
 use super::replay::recall;
@@ -31,6 +32,14 @@ impl RestatedDay {
     }
 }
 
+/// The closed cohorts of `first..=last` that events of a day touch: those of whoever was first exposed on it, or a window
+/// before.
+pub(super) fn touched_by(day: Date, window_days: u16, first: Date, last: Date) -> Option<(Date, Date)> {
+    let from = day.saturating_sub(i64::from(window_days).days()).max(first);
+    let to = day.min(last);
+    (from <= to).then_some((from, to))
+}
+
 impl Night<'_> {
     /// Reads the cohorts again that restated days touch, puts those that differ into `cohorts`, and keeps them as further
     /// revisions. Gives how many there are.
@@ -38,32 +47,30 @@ impl Night<'_> {
         &self,
         record: &ExperimentRecord,
         set: &MetricSet,
-        cohorts: &mut [Cohort],
+        cohorts: &mut [(Cohort, String)],
         days: &mut Days<'_>,
+        ahead: &Ahead,
         mode: Mode,
     ) -> Result<usize, NightError> {
-        let (Some(first), Some(last)) = (cohorts.iter().map(|c| c.date).min(), cohorts.iter().map(|c| c.date).max())
+        let (Some(first), Some(last)) =
+            (cohorts.iter().map(|(c, _)| c.date).min(), cohorts.iter().map(|(c, _)| c.date).max())
         else {
             return Ok(0);
         };
         let mut differing = Vec::new();
         let restated: Vec<Date> = days.restated().iter().map(|day| day.date).collect();
         for day in restated {
-            // An event of that day counts for whoever was first exposed on it, or a window before.
-            let from = day.saturating_sub(i64::from(set.window_days).days()).max(first);
-            let to = day.min(last);
-            if from > to {
-                continue;
-            }
-            let Ok(again) = self.close(record, set, from, to).await else {
+            let Some(dates) = touched_by(day, set.window_days, first, last) else { continue };
+            let Ok(again) = self.close(record, set, dates, ahead).await else {
                 // The stored evidence stands, and the day is looked at again by the next night.
                 days.keep_restated(day);
                 continue;
             };
             for now in again {
-                let known =
-                    cohorts.iter_mut().find(|c| (c.date, c.epoch, c.variant) == (now.date, now.epoch, now.variant));
-                if let Some(known) = known.filter(|known| known.checksum() != now.checksum()) {
+                let same = |c: &Cohort| (c.date, c.epoch, c.variant) == (now.date, now.epoch, now.variant);
+                let Some((known, checksum)) = cohorts.iter_mut().find(|(known, _)| same(known)) else { continue };
+                if *checksum != now.checksum() {
+                    *checksum = now.checksum();
                     *known = now.clone();
                     differing.push(now);
                 }

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 /// An instant, or a length of time, in microseconds. The calendar's ends, ±9999 years, are 3e17: an i64 holds them.
 pub(crate) type Micros = i64;
 
-const DAY: Micros = 86_400_000_000;
+/// A day's length; UTC as kept here has no leap seconds.
+pub(crate) const DAY: Micros = 86_400_000_000;
 
 /// Rounded up: an instant kept in whole microseconds is `>= t` exactly if it is `>= micros(t)`.
 pub(crate) fn micros(instant: Timestamp) -> Micros {

@@ -15,6 +15,7 @@ mod lake;
 mod mysql;
 mod needs;
 mod none;
+mod open;
 mod postgres;
 mod sql;
 mod sqlite;
@@ -56,6 +57,16 @@ pub trait Warehouse: Send + Sync {
     /// A unit belongs to the cohort of its first assignment: the UTC date, and the epoch of the span that holds it.
     /// Events count when the unit is theirs and `assigned_at <= timestamp < assigned_at + window`.
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError>;
+
+    /// The same for many requests, one answer for each, in their order. A warehouse whose events are read for all at
+    /// once does so here; an answer is the same as alone, and one that fails leaves the others.
+    async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(self.collect(request).await);
+        }
+        answers
+    }
 
     /// Where this warehouse is, for logs; holds no secret.
     fn describe(&self) -> String;

@@ -3,13 +3,10 @@
 //! Metrics share denominators and event types, so their needs are merged before a warehouse sees them: one pass over
 //! the events serves all metrics.
 
-use jiff::Span as Step;
-use jiff::civil::Date;
-
 use crate::domain::{CohortRequest, ExposedBy, Field, Measure, Value};
 
 use super::error::WarehouseError;
-use super::instants::{Micros, date_of, length, micros, midnight, next_midnight};
+use super::instants::{DAY, Micros, length, micros, next_midnight};
 
 /// The merged needs of all metrics of a request. It owns what it names, so it may move to another thread.
 #[derive(Clone, Debug)]
@@ -32,10 +29,6 @@ pub(crate) struct Needs {
     pub sums: Vec<UnitSum>,
     /// The metrics in the order of the request.
     pub metrics: Vec<MetricNeed>,
-    /// The first cohort date.
-    pub from: Date,
-    /// The last cohort date, inclusive.
-    pub to: Date,
     /// The spans that lie in the requested dates, clipped to them, in order of time and disjoint.
     pub spans: Vec<Span>,
     /// The first instant of the first cohort date.
@@ -132,8 +125,6 @@ impl Needs {
             readings: Vec::new(),
             sums: Vec::new(),
             metrics: Vec::new(),
-            from: request.from,
-            to: request.to,
             spans,
             exposed_from,
             events_to: micros(request.events_to()),
@@ -160,38 +151,20 @@ impl Needs {
         Ok(needs)
     }
 
-    /// The cohort that an exposure at that instant belongs to, if it is one of those asked for.
-    pub(crate) fn cohort_at(&self, instant: Micros) -> Option<(Date, i64)> {
-        let span = self.spans.iter().find(|span| (span.from..span.to).contains(&instant))?;
-        Some((date_of(instant)?, span.epoch))
+    /// The epoch that an exposure at that instant belongs to, if it is in one of the cohorts asked for.
+    pub(crate) fn epoch_at(&self, instant: Micros) -> Option<i64> {
+        Some(self.spans.iter().find(|span| (span.from..span.to).contains(&instant))?.epoch)
+    }
+
+    /// Whether an exposure on that day, counted from 1970, may belong to a cohort asked for.
+    pub(crate) fn has_cohort_on(&self, day: i64) -> bool {
+        let begin = day * DAY;
+        self.spans.iter().any(|span| span.from < begin + DAY && begin < span.to)
     }
 
     /// The first instant after the windows of all units exposed on the same UTC date as that instant.
     pub(crate) fn closes_at(&self, instant: Micros) -> Micros {
         next_midnight(instant) + self.window
-    }
-
-    /// The same needs in parts of at most that many cohort dates. No unit is in two parts, since none is in two cohorts.
-    pub(crate) fn in_parts(&self, days: u16) -> Vec<Needs> {
-        let step = Step::new().days(i64::from(days.max(1)));
-        let part = |from: Date| {
-            let to = from.checked_add(step).and_then(|next| next.yesterday()).map_or(self.to, |last| last.min(self.to));
-            self.between(from, to)
-        };
-        self.from.series(step).take_while(|from| *from <= self.to).map(part).collect()
-    }
-
-    fn between(&self, from: Date, to: Date) -> Needs {
-        let (exposed_from, exposed_to) = (midnight(from), next_midnight(midnight(to)));
-        let clipped = |span: &Span| Span { from: span.from.max(exposed_from), to: span.to.min(exposed_to), ..*span };
-        Needs {
-            from,
-            to,
-            spans: self.spans.iter().map(clipped).filter(|span| span.from < span.to).collect(),
-            exposed_from,
-            events_to: exposed_to + self.window,
-            ..self.clone()
-        }
     }
 
     /// Sorted names first, so that equal requests make equal queries whatever the order of their metrics.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 use polars::prelude::{AnyValue, DataFrame, DataType};
-use rampkeeper::domain::{Direction, ExposedBy, Measure, Metric, MetricForm, Percentiles, TableName, Value};
+use rampkeeper::domain::{Direction, ExposedBy, FieldRoot, Measure, Metric, MetricForm, Percentiles, TableName, Value};
 use rampkeeper::warehouse::{
     ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, Exceeding, LakeWarehouse, MysqlSettings,
     MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
@@ -296,6 +296,30 @@ async fn as_many_numbers_exceed_an_edge_everywhere() {
             assert_eq!(told, expected, "{name}: {field} of {event}");
         }
     }
+}
+
+/// A checksum is that of the events and not of their order or place: the same when taken again, and over shards.
+#[tokio::test]
+async fn the_checksum_of_a_day_stays_while_the_day_does() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    let roots = [FieldRoot::Metrics, FieldRoot::Payload];
+    let mut of_clickhouse = Vec::new();
+    for (name, engine) in engines(loaded, false).await {
+        let days = [FIRST, FIRST.tomorrow().unwrap()];
+        let content =
+            async |date| engine.content(date, &roots).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let told = [content(days[0]).await, content(days[1]).await];
+        assert_eq!(told, [content(days[0]).await, content(days[1]).await], "{name}");
+        match name {
+            "SQLite" => assert_eq!(told, [None, None]),
+            _ => assert!(told[0].is_some() && told[0] != told[1], "{name}: {told:?}"),
+        }
+        if name.starts_with("ClickHouse") {
+            of_clickhouse.push(told);
+        }
+    }
+    assert_eq!(of_clickhouse[0], of_clickhouse[1]);
 }
 
 #[tokio::test]

@@ -38,7 +38,10 @@ pub(super) async fn open(config: &Config, patience: Patience) -> anyhow::Result<
         return Ok(Box::new(clickhouse(config, entry, limit).await?));
     }
     match &entry.lake {
-        Some(lake) => Ok(Box::new(LakeWarehouse::open(config.base.join(&lake.path))?)),
+        Some(lake) => {
+            let word = lake.partition.as_deref().unwrap_or("date");
+            Ok(Box::new(LakeWarehouse::open_by(config.base.join(&lake.path), word)?))
+        }
         None => Err(anyhow!("warehouse: give one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`")),
     }
 }

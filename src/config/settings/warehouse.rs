@@ -144,6 +144,8 @@ pub struct PostgresEntry {
 pub struct LakeEntry {
     /// The folder that holds `events/` and `assignments/`.
     pub path: PathBuf,
+    /// What stands before `=` in the names of the days' folders, such as `dt`; `date` if it is not given.
+    pub partition: Option<String>,
 }
 
 /// Checks of meaning that the schema cannot express.

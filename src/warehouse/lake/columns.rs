@@ -31,8 +31,8 @@ pub(super) struct Wanted {
 pub(super) enum Kind {
     /// Text, as String.
     Text,
-    /// Text or an integer, as the type that [`key_type`] found common to all files.
-    Key(DataType),
+    /// Text or an integer. It is only ever told apart from others.
+    Key,
     /// A date with time, as microseconds since 1970 (Int64). Without a time zone it is UTC.
     Instant,
     /// The experiments that an event carries: a list of structs with the texts `experiment_id` and `variant_id`.
@@ -76,11 +76,10 @@ impl Wanted {
         let column = col(self.column.as_str());
         let column = match (&self.kind, held) {
             (Kind::Text, DataType::String) => column,
-            (Kind::Key(common), held) if common == held => column,
-            (Kind::Text | Kind::Key(_), DataType::String | DataType::Categorical(..) | DataType::Enum(..)) => {
+            (Kind::Text | Kind::Key, DataType::String | DataType::Categorical(..) | DataType::Enum(..)) => {
                 column.cast(DataType::String)
             }
-            (Kind::Key(_), held) if held.is_integer() => column.cast(DataType::String),
+            (Kind::Key, held) if held.is_integer() => column.cast(DataType::String),
             (Kind::Instant, DataType::Datetime(unit, _)) => {
                 let ticks = column.cast(DataType::Int64);
                 match unit {
@@ -101,7 +100,7 @@ impl Wanted {
                     found: format!("{held} (file {})", file.path.display()),
                 });
             }
-            (Kind::Text | Kind::Key(_) | Kind::Instant | Kind::Experiments, held) => {
+            (Kind::Text | Kind::Key | Kind::Instant | Kind::Experiments, held) => {
                 return Err(WarehouseError::WrongColumn {
                     table: file.path.display().to_string(),
                     column: self.column.clone(),
@@ -135,8 +134,7 @@ impl Wanted {
 impl Kind {
     fn dtype(&self) -> DataType {
         match self {
-            Kind::Text => DataType::String,
-            Kind::Key(common) => common.clone(),
+            Kind::Text | Kind::Key => DataType::String,
             Kind::Instant => DataType::Int64,
             Kind::Number { .. } => DataType::Float64,
             Kind::Experiments => {
@@ -149,7 +147,7 @@ impl Kind {
     fn in_words(&self) -> &'static str {
         match self {
             Kind::Text => "text",
-            Kind::Key(_) => "text or an integer",
+            Kind::Key => "text or an integer",
             Kind::Instant => "a date with time",
             Kind::Number { .. } => "a number",
             Kind::Experiments => "a list of structs with the texts experiment_id and variant_id",
@@ -165,12 +163,13 @@ fn has_experiments(held: &DataType) -> bool {
     is_text("experiment_id") && is_text("variant_id")
 }
 
-/// The type that a key column has in all files that hold it: one type of integers, or else String. `None` if no file
-/// holds it.
-pub(super) fn key_type(days: &[Day], column: &str) -> Option<DataType> {
-    let mut held = days.iter().flat_map(|day| &day.files).filter_map(|file| file.schema.get(column));
-    let first = held.next()?;
-    Some(if first.is_integer() && held.all(|other| other == first) { first.clone() } else { DataType::String })
+/// Refuses a day whose files lack a column, or hold something else in it.
+pub(super) fn check(day: &Day, wanted: &[Wanted]) -> Result<(), WarehouseError> {
+    refuse_missing(day, wanted)?;
+    for file in &day.files {
+        wanted.iter().try_for_each(|wanted| wanted.expression(file).map(drop))?;
+    }
+    Ok(())
 }
 
 /// The wanted columns of all files of those days.

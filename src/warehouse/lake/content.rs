@@ -15,9 +15,9 @@ const TAIL: u64 = 8;
 /// that it touches are read again, and found to be what they were.
 pub(super) fn content(day: &Day) -> Result<i64, WarehouseError> {
     let of_file = |file: &DataFile| {
-        footer(file).map(|bytes| hash(&bytes)).map_err(|error| {
-            broken(&file.path, day.date, "its footer cannot be read", Some(error.into()))
-        })
+        footer(file)
+            .map(|bytes| hash(&bytes))
+            .map_err(|error| broken(&file.path, day.date, "its footer cannot be read", Some(error.into())))
     };
     day.files.iter().try_fold(0i64, |sum, file| Ok(sum.wrapping_add(of_file(file)?)))
 }

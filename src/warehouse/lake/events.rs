@@ -1,95 +1,148 @@
-//! From the rows of events to sums per exposed unit, in one streaming pass that serves all metrics.
+//! The rows of events that bear on a pass, as plain arrays.
 
-use polars::prelude::{
-    Column, DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinBuildSide, JoinType, LazyFrame, Null, PolarsError,
-    UniqueKeepStrategy, col, len, lit, when,
-};
+use polars::prelude::{Column, DataFrame, DataType, PolarsResult, col, lit};
 
+use super::columns::{Absence, Kind, Wanted, collect, scan};
+use super::files::Day;
+use super::groups::{Group, Recent, instants, integers, numbers, texts};
 use crate::domain::{Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::instants::{date_of, midnight, next_midnight};
-use crate::warehouse::needs::{Adds, Needs, Reading};
+use crate::warehouse::instants::{midnight, next_midnight};
+use crate::warehouse::needs::Needs;
+use crate::warehouse::open::ids::Keys;
+use crate::warehouse::open::{ANY_UNIT, Events, MISSING, Reads};
 
-use super::columns::{Absence, Kind, Wanted, collect, key_type, scan};
-use super::exposures::Exposures;
-use super::files::{Day, Folders, Table, broken};
-
-/// What the events of each unit add up to; a unit without events keeps its zeros.
-#[derive(Debug)]
-pub(super) struct UnitSums {
-    /// Per sum of [`Needs::sums`], per unit.
-    pub(super) sums: Vec<Vec<f64>>,
-    /// Per unit, events of the used types inside its window.
-    pub(super) events: Vec<i64>,
-    /// Per unit, needed fields that were absent or null.
-    pub(super) missing: Vec<i64>,
-    /// Per unit, needed fields that were NaN or infinite.
-    pub(super) not_numbers: Vec<i64>,
+/// Reads events out of a lake.
+pub(super) struct Reader<'a> {
+    keys: Keys,
+    reads: &'a Reads,
+    columns: Vec<String>,
 }
 
-/// The partitions of events that the windows reach into. A day without any would count as a day of zeros, so it is
-/// an error: missing is not zero.
-pub(super) fn days(folders: &Folders, needs: &Needs) -> Result<Vec<Day>, WarehouseError> {
-    let mut days = Vec::new();
-    let end = date_of(needs.events_to).unwrap_or(needs.to);
-    for date in needs.from.series(jiff::Span::new().days(1)).take_while(|date| *date < end) {
-        match folders.day(Table::Events, date)? {
-            Some(day) => days.push(day),
-            None => {
-                let folder = folders.day_folder(Table::Events, date);
-                return Err(broken(&folder, date, "there are no events, though the windows reach into that day", None));
+impl<'a> Reader<'a> {
+    pub(super) fn new(keys: Keys, reads: &'a Reads) -> Self {
+        let mut columns = ["event_type", "unit_type", "unit_id", "timestamp", "event_id"].map(str::to_owned).to_vec();
+        columns.extend(reads.fields.iter().map(column_of));
+        columns.sort();
+        columns.dedup();
+        Self { keys, reads, columns }
+    }
+
+    /// The events of a row group that may count.
+    pub(super) fn read(&self, group: &Group<'_>) -> Result<Events, WarehouseError> {
+        let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        let frame = group.read(&columns)?;
+        self.of_frame(&frame).map_err(|error| group.failed(error))
+    }
+
+    fn of_frame(&self, frame: &DataFrame) -> PolarsResult<Events> {
+        let (rows, types, unit_types) = self.rows_in_use(frame)?;
+        let mut events = Events { types, unit_types, ..Events::default() };
+        events.units.reserve(rows.len());
+        events.instants.reserve(rows.len());
+        let units = texts(frame.column("unit_id")?)?;
+        let (instants, to_micros) = instants(frame.column("timestamp")?)?;
+        for (units, instants) in units.downcast_iter().zip(instants.downcast_iter()) {
+            events.units.extend(rows.iter().map(|row| self.keys.text(units.value(*row as usize))));
+            events.instants.extend(rows.iter().map(|row| to_micros(instants.value(*row as usize))));
+        }
+        if let Ok(ids) = frame.column("event_id") {
+            events.ids = self.ids(ids, &rows)?;
+        }
+        for field in &self.reads.fields {
+            events.numbers.push(match frame.column(&column_of(field)) {
+                Ok(column) => numbers_of(column, &rows)?,
+                Err(_) => Vec::new(),
+            });
+        }
+        Ok(events)
+    }
+
+    /// The rows that may count, with their types and their units' types.
+    fn rows_in_use(&self, frame: &DataFrame) -> PolarsResult<(Vec<u32>, Vec<u16>, Vec<u8>)> {
+        let types = texts(frame.column("event_type")?)?;
+        let (instants, to_micros) = instants(frame.column("timestamp")?)?;
+        let no_unit = frame.column("unit_id")?.null_count() > 0;
+        let no_unit = no_unit.then(|| frame.column("unit_id").map(Column::is_null)).transpose()?;
+        let unit_types = frame.column("unit_type").ok().map(texts).transpose()?;
+        let unit_types = unit_types.as_ref().and_then(|column| column.downcast_iter().next());
+        let mut rows = (Vec::with_capacity(frame.height()), Vec::with_capacity(frame.height()), Vec::new());
+        rows.2.reserve(frame.height());
+        let (mut known_types, mut known_unit_types) = (Recent::new(), Recent::new());
+        for (types, instants) in types.downcast_iter().zip(instants.downcast_iter()) {
+            for row in 0..types.len() {
+                let Some(name) = types.get(row) else { continue };
+                if instants.validity().is_some_and(|valid| !valid.get_bit(row)) {
+                    continue;
+                }
+                let ticks = instants.value(row);
+                let Some(place) = known_types.get(types.views()[row].as_u128(), || place_in(&self.reads.types, name))
+                else {
+                    continue;
+                };
+                let unit_type = match unit_types {
+                    None => usize::from(ANY_UNIT),
+                    Some(unit_types) => {
+                        let Some(name) = unit_types.get(row) else { continue };
+                        let view = unit_types.views()[row].as_u128();
+                        match known_unit_types.get(view, || place_in(&self.reads.unit_types, name)) {
+                            Some(place) => place,
+                            None => continue,
+                        }
+                    }
+                };
+                if !self.reads.span.contains(&to_micros(ticks)) {
+                    continue;
+                }
+                if no_unit.as_ref().is_some_and(|null| null.get(row) == Some(true)) {
+                    continue;
+                }
+                rows.0.push(row as u32);
+                rows.1.push(place as u16);
+                rows.2.push(u8::try_from(unit_type).unwrap_or(ANY_UNIT));
             }
         }
+        Ok(rows)
     }
-    Ok(days)
+
+    fn ids(&self, column: &Column, rows: &[u32]) -> PolarsResult<Vec<u64>> {
+        let mut hashes = Vec::with_capacity(rows.len());
+        if column.dtype().is_integer() && *column.dtype() != DataType::UInt64 {
+            let ids = integers(column)?;
+            for ids in ids.downcast_iter() {
+                let valid = |row: usize| ids.validity().is_none_or(|valid| valid.get_bit(row));
+                let hash = |row: usize| if valid(row) { self.keys.number(ids.value(row).cast_unsigned()) } else { 0 };
+                hashes.extend(rows.iter().map(|row| hash(*row as usize)));
+            }
+        } else {
+            let ids = texts(column)?;
+            for ids in ids.downcast_iter() {
+                hashes.extend(rows.iter().map(|row| ids.get(*row as usize).map_or(0, |id| self.keys.key(id))));
+            }
+        }
+        Ok(hashes)
+    }
 }
 
-/// Sums the events of those days over the exposed units.
-pub(super) fn sum(days: &[Day], needs: &Needs, exposures: &Exposures) -> Result<UnitSums, WarehouseError> {
-    let failed = |error: PolarsError| WarehouseError::Query {
-        doing: format!("summing the events of experiment {:?}", needs.experiment),
-        source: error.into(),
-    };
-    let id_type = key_type(days, "event_id");
-    let has_ids = id_type.is_some();
-    let units = exposures.frame().map_err(failed)?.lazy();
-    let mut events = scan(days, &wanted(needs, id_type))?.filter(in_request(needs));
-    if has_ids {
-        events = events.with_row_index("row", None);
-    }
-    let mut events = events.join(units, [col("unit_id")], [col("unit_id")], units_are_few()).filter(in_window(needs));
-    if has_ids {
-        events = each_event_once(events);
-    }
-    let per_unit = collect(events.group_by([col("unit")]).agg(aggregates(needs)), days)?;
-    UnitSums::scatter(&per_unit, needs, exposures.len()).map_err(failed)
+fn place_in(names: &[String], name: &str) -> Option<usize> {
+    names.iter().position(|known| known == name)
 }
 
-impl UnitSums {
-    /// One place per unit, in the order of the exposures; group order in polars is not fixed.
-    fn scatter(per_unit: &DataFrame, needs: &Needs, units: usize) -> Result<Self, PolarsError> {
-        let places: Vec<usize> = per_unit.column("unit")?.u32()?.iter().flatten().map(|unit| unit as usize).collect();
-        let counts = |name: &str| -> Result<Vec<i64>, PolarsError> {
-            let mut by_unit = vec![0; units];
-            for (place, count) in places.iter().zip(per_unit.column(name)?.i64()?.iter()) {
-                by_unit[*place] = count.unwrap_or(0);
-            }
-            Ok(by_unit)
-        };
-        let sums = |place: usize| -> Result<Vec<f64>, PolarsError> {
-            let mut by_unit = vec![0.0; units];
-            for (unit, sum) in places.iter().zip(per_unit.column(&format!("sum_{place}"))?.f64()?.iter()) {
-                by_unit[*unit] = sum.unwrap_or(0.0);
-            }
-            Ok(by_unit)
-        };
-        Ok(Self {
-            sums: (0..needs.sums.len()).map(sums).collect::<Result<_, _>>()?,
-            events: counts("events")?,
-            missing: counts("missing")?,
-            not_numbers: counts("not_numbers")?,
-        })
+fn numbers_of(column: &Column, rows: &[u32]) -> PolarsResult<Vec<f64>> {
+    let numbers = numbers(column)?;
+    let mut values = Vec::with_capacity(rows.len());
+    for numbers in numbers.downcast_iter() {
+        let all = numbers.values().as_slice();
+        let finite = |x: f64| if x.is_finite() { x } else { f64::NAN };
+        match numbers.validity() {
+            None => values.extend(rows.iter().map(|row| finite(all[*row as usize]))),
+            Some(valid) => values.extend(rows.iter().map(|row| match valid.get_bit(*row as usize) {
+                true => finite(all[*row as usize]),
+                false => MISSING,
+            })),
+        }
     }
+    Ok(values)
 }
 
 /// The columns of an event, whatever its type.
@@ -103,11 +156,9 @@ pub(super) fn base(unit_type: &str) -> Vec<Wanted> {
 }
 
 /// The columns of the events that are needed, with the fields that are read.
-pub(super) fn wanted(needs: &Needs, id_type: Option<DataType>) -> Vec<Wanted> {
+pub(super) fn wanted(needs: &Needs) -> Vec<Wanted> {
     let mut wanted = base(&needs.unit_type);
-    if let Some(id_type) = id_type {
-        wanted.push(Wanted { absence: Absence::Null, ..Wanted::required("event_id", Kind::Key(id_type)) });
-    }
+    wanted.push(Wanted { absence: Absence::Null, ..Wanted::required("event_id", Kind::Key) });
     for (place, field) in needs.fields.iter().enumerate() {
         let event = needs.readings.iter().find(|reading| reading.field == place).map(|reading| reading.event);
         let event = event.map(|event| needs.events[event].clone()).unwrap_or_default();
@@ -127,70 +178,6 @@ pub(super) fn column_of(field: &Field) -> String {
         FieldRoot::Metrics => field.key.clone(),
         FieldRoot::Context | FieldRoot::Payload => field.to_string(),
     }
-}
-
-fn in_request(needs: &Needs) -> Expr {
-    let used = needs.events.iter().map(|event| is_type(event)).reduce(Expr::or).unwrap_or_else(|| lit(false));
-    used.and(col("unit_type").eq(lit(needs.unit_type.as_str())))
-        .and(col("timestamp").gt_eq(lit(needs.exposed_from)))
-        .and(col("timestamp").lt(lit(needs.events_to)))
-}
-
-fn in_window(needs: &Needs) -> Expr {
-    let since_exposure = col("timestamp") - col("assigned_at");
-    since_exposure.clone().gt_eq(lit(0_i64)).and(since_exposure.lt(lit(needs.window)))
-}
-
-fn is_type(event: &str) -> Expr {
-    col("event_type").eq(lit(event))
-}
-
-/// The units of one experiment are fewer than the events of all.
-fn units_are_few() -> JoinArgs {
-    JoinArgs { build_side: Some(JoinBuildSide::PreferRight), ..JoinArgs::new(JoinType::Inner) }
-}
-
-/// Keeps one of the events that share an id; copies of an event are equal, so it matters not which. An event without
-/// id is like no other: its row number stands in.
-fn each_event_once(events: LazyFrame) -> LazyFrame {
-    let row = when(col("event_id").is_null()).then(col("row")).otherwise(lit(Null {})).alias("row");
-    events.with_columns([row]).unique_generic(Some(vec![col("event_id"), col("row")]), UniqueKeepStrategy::Any)
-}
-
-fn aggregates(needs: &Needs) -> Vec<Expr> {
-    let sums = needs.sums.iter().enumerate().map(|(place, sum)| {
-        let of_type = is_type(&needs.events[sum.event]);
-        let total = match sum.adds {
-            Adds::One => of_type.sum(),
-            Adds::Number(field) => {
-                when(of_type.and(number(field).is_finite())).then(number(field)).otherwise(lit(0.0)).sum()
-            }
-            Adds::OneAbove(field, threshold) => {
-                of_type.and(number(field).is_finite()).and(number(field).gt(lit(threshold))).sum()
-            }
-        };
-        total.cast(DataType::Float64).alias(format!("sum_{place}"))
-    });
-    let count = |of: fn(&Needs, &Reading) -> Expr, name: &str| {
-        let total = needs.readings.iter().map(|reading| of(needs, reading).sum().cast(DataType::Int64));
-        total.reduce(|a, b| a + b).unwrap_or_else(|| len().cast(DataType::Int64) * lit(0_i64)).alias(name)
-    };
-    let health =
-        [len().cast(DataType::Int64).alias("events"), count(missing, "missing"), count(not_number, "not_numbers")];
-    sums.chain(health).collect()
-}
-
-fn number(field: usize) -> Expr {
-    col(format!("number_{field}"))
-}
-
-fn missing(needs: &Needs, reading: &Reading) -> Expr {
-    is_type(&needs.events[reading.event]).and(number(reading.field).is_null())
-}
-
-fn not_number(needs: &Needs, reading: &Reading) -> Expr {
-    let x = || number(reading.field);
-    is_type(&needs.events[reading.event]).and(x().is_not_null()).and(x().is_finite().not())
 }
 
 /// Only for the latest event of a day: its count comes from the footers. An event that lies in the day's folder and

@@ -7,7 +7,7 @@ use polars::prelude::{Column, DataType, Expr, col, len, lit};
 use super::columns::{Wanted, collect, scan};
 use super::events::{column_of, latest, wanted};
 use super::files::{Day, Folders, Table};
-use super::{LakeWarehouse, exceed, exposures, on_worker};
+use super::{LakeWarehouse, assignments, exceed, on_worker};
 use crate::domain::{Measure, Metric, Session, Value};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::examine::{Examine, Exceeded, Exceeding, SAMPLE, Sample, rehearsal};
@@ -28,7 +28,7 @@ impl Examine for LakeWarehouse {
                 faults.extend(whole.and_then(|_| latest(&day)).err());
             }
             if let Some(day) = newest(&folders, Table::Assignments, until)? {
-                faults.extend(scan(std::slice::from_ref(&day), &exposures::wanted()).err());
+                faults.extend(scan(std::slice::from_ref(&day), &assignments::wanted()).err());
             }
             Ok(faults)
         })
@@ -50,7 +50,7 @@ impl Examine for LakeWarehouse {
         let (event, field, edges) = (asked.event.to_owned(), asked.field.clone(), asked.edges.to_vec());
         let question = exceed::Question { event, field, from: asked.from, to: asked.to, edges };
         let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
-        on_worker(doing, move || exceed::exceed(&folders, &question, &wanted(&needs, None))).await
+        on_worker(doing, move || exceed::exceed(&folders, &question, &wanted(&needs))).await
     }
 
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError> {
@@ -59,7 +59,7 @@ impl Examine for LakeWarehouse {
         let samples = Sample::of(metric);
         on_worker(format!("rehearsing metric {:?}", metric.name), move || {
             let Some(day) = folders.day(Table::Events, day)? else { return Ok(samples) };
-            let wanted = wanted(&needs, None);
+            let wanted = wanted(&needs);
             samples.into_iter().map(|sample| look_at(sample, &wanted, std::slice::from_ref(&day))).collect()
         })
         .await

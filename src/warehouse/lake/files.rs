@@ -1,4 +1,4 @@
-//! Where the lake keeps its days: `ROOT/TABLE/date=YYYY-MM-DD/*.parquet`, and what the footers of those files say.
+//! Where the lake keeps its days: `ROOT/TABLE/date=YYYY-MM-DD/*.parquet`, or another word than `date`, and what the footers of those files say.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use polars::prelude::{ParquetReader, PolarsResult, Schema, SchemaExt, SerReader};
+use polars::prelude::{FileMetadataRef, ParquetReader, PolarsResult, Schema, SchemaExt, SerReader};
 
 use crate::warehouse::error::WarehouseError;
 
@@ -41,6 +41,8 @@ pub(super) struct DataFile {
     pub(super) path: PathBuf,
     pub(super) rows: u64,
     pub(super) schema: Arc<Schema>,
+    /// What the footer says of its row groups.
+    pub(super) footer: FileMetadataRef,
 }
 
 impl Day {
@@ -54,11 +56,13 @@ impl Day {
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
     root: PathBuf,
+    /// What stands before `=` in the name of a day's folder.
+    word: String,
 }
 
 impl Folders {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(root: PathBuf, word: &str) -> Self {
+        Self { root, word: word.to_owned() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -67,7 +71,7 @@ impl Folders {
 
     /// The folder of one day.
     pub(super) fn day_folder(&self, table: Table, date: Date) -> PathBuf {
-        self.root.join(table.name()).join(format!("date={date}"))
+        self.root.join(table.name()).join(format!("{}={date}", self.word))
     }
 
     /// Fails unless the table's folder is there; an unmounted lake must not look like a day without events.
@@ -77,8 +81,9 @@ impl Folders {
             return Ok(());
         }
         let advice = format!(
-            "a lake keeps {0}/date=YYYY-MM-DD/*.parquet under its root; check the root {1} and that it is mounted",
+            "a lake keeps {0}/{1}=YYYY-MM-DD/*.parquet under its root; check the root {2} and that it is mounted",
             table.name(),
+            self.word,
             self.root.display()
         );
         Err(WarehouseError::MissingTable { table: format!("the folder {}", folder.display()), advice })
@@ -108,13 +113,6 @@ impl Folders {
         Ok((!files.is_empty()).then_some(Day { table, date, files }))
     }
 
-    /// The days of a table that exist in `from..to`.
-    pub(super) fn days_before(&self, table: Table, from: Date, to: Date) -> Result<Vec<Day>, WarehouseError> {
-        let dates = self.dates(table)?.into_iter().filter(|date| (from..to).contains(date));
-        let days = dates.map(|date| self.day(table, date)).collect::<Result<Vec<_>, _>>()?;
-        Ok(days.into_iter().flatten().collect())
-    }
-
     /// The dates that a table has a folder for, in order.
     pub(super) fn dates(&self, table: Table) -> Result<Vec<Date>, WarehouseError> {
         self.require(table)?;
@@ -126,9 +124,8 @@ impl Folders {
         let mut dates = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            let date =
-                name.to_str().and_then(|name| name.strip_prefix("date=")).and_then(|date| date.parse::<Date>().ok());
-            dates.extend(date);
+            let date = name.to_str().and_then(|name| name.strip_prefix(self.word.as_str())?.strip_prefix('='));
+            dates.extend(date.and_then(|date| date.parse::<Date>().ok()));
         }
         dates.sort();
         Ok(dates)
@@ -153,13 +150,13 @@ fn is_data(path: &Path) -> bool {
 
 /// A file that was only half written has no footer: Parquet writes it last.
 fn read_footer(path: PathBuf, date: Date) -> Result<DataFile, WarehouseError> {
-    let footer = |path: &Path| -> PolarsResult<(u64, Arc<Schema>)> {
+    let footer = |path: &Path| -> PolarsResult<(FileMetadataRef, Arc<Schema>)> {
         let mut reader = ParquetReader::new(File::open(path)?);
         let schema = Schema::from_arrow_schema(reader.schema()?.as_ref());
-        Ok((reader.get_metadata()?.num_rows as u64, Arc::new(schema)))
+        Ok((reader.get_metadata()?.clone(), Arc::new(schema)))
     };
     match footer(&path) {
-        Ok((rows, schema)) => Ok(DataFile { path, rows, schema }),
+        Ok((footer, schema)) => Ok(DataFile { path, rows: footer.num_rows as u64, schema, footer }),
         Err(error) => Err(broken(&path, date, "it is no whole Parquet file", Some(error.into()))),
     }
 }

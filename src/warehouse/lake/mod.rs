@@ -6,14 +6,17 @@
 //! the assignments made on that day: `experiment_id`, `unit_id`, `variant_id`, `assigned_at`. Instants are UTC unless
 //! they carry a zone. Only the days and columns that a request needs are read.
 
+mod ahead;
+mod arms;
+mod assignments;
 mod columns;
 mod content;
 mod events;
 mod examine;
 mod exceed;
-mod exposures;
 mod files;
-mod tally;
+mod groups;
+mod pass;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +27,6 @@ use jiff::civil::Date;
 
 use crate::domain::{CohortRequest, FieldRoot};
 
-use self::exposures::Exposures;
 use self::files::{Folders, Table};
 use super::error::WarehouseError;
 use super::instants::instant_of;
@@ -44,7 +46,12 @@ pub struct LakeWarehouse {
 impl LakeWarehouse {
     /// A lake that has the folders `events` and `assignments` under `root`.
     pub fn open(root: PathBuf) -> Result<Self, WarehouseError> {
-        let folders = Folders::new(root);
+        Self::open_by(root, "date")
+    }
+
+    /// The same where another word than `date` stands before the date in the names of the days' folders, such as `dt`.
+    pub fn open_by(root: PathBuf, word: &str) -> Result<Self, WarehouseError> {
+        let folders = Folders::new(root, word);
         folders.require(Table::Events)?;
         folders.require(Table::Assignments)?;
         Ok(Self { folders })
@@ -74,10 +81,22 @@ impl Warehouse for LakeWarehouse {
     }
 
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
-        let needs = Needs::of(request)?;
+        let mut answers = self.collect_many(std::slice::from_ref(request)).await;
+        answers
+            .pop()
+            .unwrap_or_else(|| Err(unanswered("collecting an experiment from the lake", "there was no answer")))
+    }
+
+    async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
+        let needs: Vec<_> = requests.iter().map(Needs::of).collect();
         let folders = self.folders.clone();
-        let doing = format!("collecting experiment {:?} from the lake", needs.experiment);
-        on_worker(doing, move || collect(&folders, &needs)).await
+        let doing = format!("collecting {} experiments from the lake", needs.len());
+        match on_worker(doing, move || Ok(pass::collect_many(&folders, needs))).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                requests.iter().map(|_| Err(unanswered("collecting from the lake", &error.to_string()))).collect()
+            }
+        }
     }
 
     fn describe(&self) -> String {
@@ -85,21 +104,8 @@ impl Warehouse for LakeWarehouse {
     }
 }
 
-/// How many windows of cohort dates are read at once: more would cost memory, fewer would read more days twice.
-const WINDOWS_AT_ONCE: u16 = 4;
-
-fn collect(folders: &Folders, needs: &Needs) -> Result<Collected, WarehouseError> {
-    let mut rows = Vec::new();
-    for part in needs.in_parts(needs.window_days.saturating_mul(WINDOWS_AT_ONCE)) {
-        if part.spans.is_empty() {
-            continue;
-        }
-        let days = events::days(folders, &part)?;
-        let exposures = Exposures::read(folders, &part)?;
-        let sums = events::sum(&days, &part, &exposures)?;
-        rows.extend(tally::rows(&part, &exposures, &sums));
-    }
-    Collected::from_rows(needs, rows)
+fn unanswered(doing: &str, why: &str) -> WarehouseError {
+    WarehouseError::Query { doing: doing.to_owned(), source: why.into() }
 }
 
 /// polars blocks its thread, so it must not run on one that serves other tasks.

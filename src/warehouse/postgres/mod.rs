@@ -1,6 +1,8 @@
 //! The warehouse in PostgreSQL: the `exp` schema itself, or a replica of it.
 
+mod copied;
 mod faults;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +16,14 @@ use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, Transaction, TypeInfo, ValueRef};
 use tokio::sync::OnceCell;
 
+use super::cohort_rows::CohortRow;
 use super::error::{Cause, WarehouseError};
 use super::examine::Remark;
 use super::instants::Micros;
+use super::needs::Needs;
 use super::sql::{self, Bind, Cell, Dialect, Engine, Known, Row, SqlWarehouse, Statement};
 use super::tables::Tables;
-use crate::domain::Session;
+use crate::domain::{ExposedBy, Session};
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -171,6 +175,18 @@ impl Engine for Postgres {
         match read.await {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.explain(error, doing.to_owned()).await),
+        }
+    }
+
+    async fn stream(&self, requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, WarehouseError> {
+        let from_assignments = requests.iter().all(|needs| needs.exposed_by == ExposedBy::Assignment);
+        // Where a unit may come twice, only the query knows which of its rows count.
+        if !from_assignments || !self.known().await?.unique {
+            return Ok(None);
+        }
+        match self.copy(requests).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.explain(error, "streaming the events".to_owned()).await),
         }
     }
 

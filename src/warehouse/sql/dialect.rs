@@ -3,8 +3,8 @@
 use sqlx::types::Uuid;
 
 use super::statement::{Bind, Binder};
-use crate::domain::{Field, FieldRoot};
 use crate::domain::TableName;
+use crate::domain::{Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
 use crate::warehouse::needs::Needs;

@@ -23,6 +23,7 @@ pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed};
 pub(crate) use rows::{Cell, Row, only};
 pub(crate) use statement::{Bind, Binder, Statement, literal};
 
+use super::cohort_rows::CohortRow;
 use super::error::WarehouseError;
 use super::examine::Remark;
 use super::instants::{instant_of, midnight, next_midnight};
@@ -57,6 +58,11 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Runs a statement that reads. It ends by itself when the time is up, and when the answer is no longer waited for.
     async fn rows(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError>;
+
+    /// The rows of each request from one narrow stream of events, where that is faster than a query for each.
+    async fn stream(&self, _requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, WarehouseError> {
+        Ok(None)
+    }
 
     /// Everything that the tables lack.
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError>;
@@ -122,6 +128,27 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         let assignments = &self.engine.tables().assignments;
         let rests_told = known.dialect.mean_rest(0).is_some();
         Collected::from_rows(&needs, rows::cohorts(&needs, &answer, assignments, rests_told, &doing)?)
+    }
+
+    async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
+        let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
+        // A request that cannot be is told by its own query.
+        if let Ok(needs) = needs
+            && needs.len() > 1
+        {
+            match self.engine.stream(&needs).await {
+                Ok(Some(rows)) => {
+                    return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
+                }
+                Ok(None) => {}
+                Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
+            }
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(self.collect(request).await);
+        }
+        answers
     }
 
     fn describe(&self) -> String {

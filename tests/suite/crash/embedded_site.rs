@@ -160,8 +160,9 @@ impl Site for EmbeddedSite<'_> {
                      AND name <> 'rampkeeper_migrations'";
         let mut tables = BTreeMap::new();
         for table in self.texts(&mut connection, names.to_owned()).await {
+            // JSON holds no bytes.
             let columns = format!(
-                "SELECT group_concat('''' || name || ''', ' || name, ', ') FROM pragma_table_info('{table}')
+                "SELECT group_concat('''' || name || ''', iif(typeof(' || name || ') = ''blob'', hex(' || name || '), ' || name || ')', ', ') FROM pragma_table_info('{table}')
                  WHERE NOT ('{table}' = 'rampkeeper_assignment_moves' AND name = 'moved_at')"
             );
             let columns = self.texts(&mut connection, columns).await.remove(0);

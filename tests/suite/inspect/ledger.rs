@@ -133,8 +133,8 @@ async fn a_row_that_was_taken_out_or_put_between_breaks_the_chain() {
 async fn altered_moments_and_rules_are_found_by_making_the_decisions_again() {
     let kept = Kept::new().await;
     for (statements, what) in [
-        ("UPDATE rampkeeper_cohorts SET moments = replace(moments, '\"mean_y\":0', '\"mean_y\":1')", "different"),
-        ("UPDATE rampkeeper_cohorts SET moments = '{' WHERE cohort_date = '2026-03-02'", "lost"),
+        ("UPDATE rampkeeper_cohorts SET packed = (SELECT min(packed) FROM rampkeeper_cohorts)", "different"),
+        ("UPDATE rampkeeper_cohorts SET packed = x'01' WHERE cohort_date = '2026-03-02'", "lost"),
         ("DELETE FROM rampkeeper_cohorts WHERE cohort_date = '2026-03-02'", "different"),
         (
             "UPDATE rampkeeper_rules SET rules = replace(rules, '\"materiality\":0.5', '\"materiality\":0.4')",

@@ -170,3 +170,23 @@ async fn a_metric_of_counts_needs_no_number_column() {
     // Both events lie at 11:00 on the 5th.
     assert_eq!(lines(&collected.health)[0], "2026-01-05 0 c 3 2 0 0 0");
 }
+
+#[tokio::test]
+async fn another_word_may_stand_before_the_date() {
+    let lake = two_days();
+    lake.log("2026-01-05", &[EVENT]).log("2026-01-06", &[EVENT]);
+    for table in ["events", "assignments"] {
+        for date in ["2026-01-05", "2026-01-06"] {
+            let folder = lake.root.path().join(table);
+            if folder.join(format!("date={date}")).exists() {
+                fs::rename(folder.join(format!("date={date}")), folder.join(format!("dt={date}"))).unwrap();
+            }
+        }
+    }
+    let (metrics, experiment) = (metrics(), experiment());
+    let request = request(&experiment, &metrics, "2026-01-05", "2026-01-05");
+    let renamed = LakeWarehouse::open_by(lake.root.path().to_owned(), "dt").unwrap();
+    assert_eq!(lines(&renamed.collect(&request).await.unwrap().health)[0], "2026-01-05 0 c 3 2 0 0 0");
+    let error = lake.refusal(&request).await;
+    assert!(error.to_string().contains("events/date=2026-01-05 is broken"), "{error}");
+}

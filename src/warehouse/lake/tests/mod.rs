@@ -1,5 +1,6 @@
 //! Small lakes in temporary folders, with answers worked out by hand.
 
+mod agree;
 mod faults;
 mod sums;
 mod units;

@@ -86,7 +86,8 @@ impl Dialect for Postgres {
 
     fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
         let micros = self.micros("e.timestamp");
-        let json: String = roots.iter().map(|root| format!(", CAST(e.{} AS text)", self.quote(root.as_str()))).collect();
+        let json: String =
+            roots.iter().map(|root| format!(", CAST(e.{} AS text)", self.quote(root.as_str()))).collect();
         let told = format!("concat_ws(chr(31), e.event_type, e.unit_type, e.unit_id, {micros}{json})");
         Some(format!(
             "CAST(mod(coalesce(sum(CAST(hashtextextended({told}, 0) AS numeric)), 0), 9223372036854775807) AS bigint)"

@@ -1,0 +1,454 @@
+//! One pass over the days of a lake, for the requests of many experiments at once.
+//!
+//! The days are read in order. A cohort is told from the assignments up to the end of its window, then its units' events
+//! are added up day by day, and when the window has closed its moments are taken and its units forgotten. So a cohort is
+//! the same whatever else is read with it, and memory follows the units of the open days, not the length of the history.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::civil::Date;
+use sqlx::types::Uuid;
+
+use super::ahead::ahead;
+use super::arms::Arms;
+use super::assignments::{self, Assigned, Assignment, Fault, Sought};
+use super::columns::{Wanted, check};
+use super::events::{self, Reader};
+use super::files::{Day, Folders, Table, broken};
+use super::groups::{Group, groups_of};
+use crate::domain::ExposedBy;
+use crate::warehouse::Collected;
+use crate::warehouse::cohort_rows::CohortRow;
+use crate::warehouse::error::WarehouseError;
+use crate::warehouse::instants::{DAY, date_of, midnight};
+use crate::warehouse::needs::Needs;
+use crate::warehouse::open::ids::{Hashes, Keys};
+use crate::warehouse::open::{Events, Open, Program, Reads};
+
+/// How many rows may be decoded ahead.
+const ROWS_AHEAD: usize = 400_000;
+
+/// A range of at most that many windows is short: of the days before it only the units in it are looked for.
+const SHORT: i64 = 4;
+
+type Answer = Result<Collected, WarehouseError>;
+
+/// What requests must share to be read together: the window, and the source of exposures.
+type Shared = (u16, Option<String>);
+
+/// Answers all requests, each for itself.
+pub(super) fn collect_many(folders: &Folders, requests: Vec<Result<Needs, WarehouseError>>) -> Vec<Answer> {
+    let mut groups: BTreeMap<Shared, Vec<(usize, Needs)>> = BTreeMap::new();
+    let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(requests.len());
+    for (place, needs) in requests.into_iter().enumerate() {
+        match needs {
+            Ok(needs) => groups.entry((needs.window_days, carried_by(&needs))).or_default().push((place, needs)),
+            Err(error) => answers.push((place, Err(error))),
+        }
+    }
+    for group in groups.into_values() {
+        let (places, needs): (Vec<usize>, Vec<Needs>) = group.into_iter().unzip();
+        let needs: Vec<&Needs> = needs.iter().collect();
+        answers.extend(places.into_iter().zip(together(folders, &needs)));
+    }
+    answers.sort_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// The type of units whose events say what they met; none where assignments say it.
+fn carried_by(needs: &Needs) -> Option<String> {
+    (needs.exposed_by == ExposedBy::Event).then(|| needs.unit_type.clone())
+}
+
+/// Requests of one window and source. Where the pass fails for all, each is tried alone, so that only whom it concerns is hurt.
+fn together(folders: &Folders, requests: &[&Needs]) -> Vec<Answer> {
+    match Pass::new(folders, requests).and_then(Pass::run) {
+        Ok(rows) => rows
+            .into_iter()
+            .zip(requests)
+            .map(|(rows, needs)| rows.and_then(|rows| Collected::from_rows(needs, rows)))
+            .collect(),
+        Err(error) => match requests {
+            [_] => vec![Err(error)],
+            _ => requests.iter().flat_map(|needs| together(folders, &[needs])).collect(),
+        },
+    }
+}
+
+struct Pass<'a> {
+    keys: Keys,
+    /// See [`carried_by`].
+    carried_by: Option<String>,
+    requests: Vec<Request<'a>>,
+    days: Days<'a>,
+    window: i64,
+}
+
+/// A request and what it wants of the days, counted from 1970.
+struct Request<'a> {
+    needs: &'a Needs,
+    /// The first and the last cohort date; none if no exposure may count.
+    cohorts: Option<(i64, i64)>,
+    /// The first day of assignments.
+    since: i64,
+    fault: Option<WarehouseError>,
+}
+
+/// What is read, in order.
+#[derive(Clone, Copy)]
+enum Task<'a> {
+    Assignments(Group<'a>),
+    Events(Group<'a>),
+}
+
+enum Read {
+    Assignments(Assigned),
+    Events(Events),
+}
+
+/// What is done, in order.
+enum Turn {
+    /// That day's assignments are noted: those held already, and so many row groups.
+    Assignments { day: i64, groups: usize },
+    /// That day's cohorts are opened, so many row groups of its events counted, and the cohorts whose window ends with
+    /// it closed.
+    Events { day: i64, groups: usize },
+}
+
+impl<'a> Request<'a> {
+    fn of(needs: &'a Needs) -> Self {
+        let begin = needs.spans.iter().map(|span| span.from.div_euclid(DAY)).min();
+        let end = needs.spans.iter().map(|span| (span.to - 1).div_euclid(DAY)).max();
+        let cohorts = begin.zip(end);
+        let since = needs.assigning_since.div_euclid(DAY);
+        Self { needs, cohorts, since: cohorts.map_or(since, |(first, _)| since.min(first)), fault: None }
+    }
+
+    fn has_cohort_on(&self, day: i64) -> bool {
+        self.fault.is_none() && self.cohorts.is_some_and(|(first, last)| (first..=last).contains(&day))
+    }
+
+    fn reads_assignments_of(&self, day: i64, window: i64) -> bool {
+        self.fault.is_none() && self.cohorts.is_some_and(|(_, last)| (self.since..=last + window).contains(&day))
+    }
+
+    fn reads_events_of(&self, day: i64, window: i64) -> bool {
+        self.fault.is_none() && (day - window..=day).any(|day| self.needs.has_cohort_on(day))
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn new(folders: &'a Folders, requests: &[&'a Needs]) -> Result<Self, WarehouseError> {
+        let window = requests.first().map_or(1, |needs| i64::from(needs.window_days));
+        let carried_by = requests.first().and_then(|needs| carried_by(needs));
+        let mut days = Days::of(folders, carried_by.as_deref())?;
+        let mut requests: Vec<Request<'_>> = requests.iter().map(|needs| Request::of(needs)).collect();
+        for request in &mut requests {
+            request.fault = days.find(request, window).err();
+        }
+        Ok(Self { keys: Keys::new(), carried_by, requests, days, window })
+    }
+
+    /// The rows of each request, or why it has none; an error where the pass as a whole broke off.
+    fn run(self) -> Result<Vec<Result<Vec<CohortRow>, WarehouseError>>, WarehouseError> {
+        let mut rows: Vec<Vec<CohortRow>> = self.requests.iter().map(|_| Vec::new()).collect();
+        let live = || self.requests.iter().filter(|request| request.fault.is_none());
+        let first = live().filter_map(|request| Some(request.cohorts?.0)).min();
+        let last = live().filter_map(|request| Some(request.cohorts?.1)).max();
+        let faults = match (first, last) {
+            (Some(first), Some(last)) => self.read(first, last, &mut rows)?,
+            _ => rows.iter().map(|_| None).collect(),
+        };
+        let answers = self.requests.into_iter().zip(faults).zip(rows);
+        Ok(answers.map(|((request, fault), rows)| request.fault.or(fault).map_or(Ok(rows), Err)).collect())
+    }
+
+    /// Reads the days, and gives the faults that it found in them.
+    fn read(
+        &self,
+        first: i64,
+        last: i64,
+        rows: &mut [Vec<CohortRow>],
+    ) -> Result<Vec<Option<WarehouseError>>, WarehouseError> {
+        let live = self.requests.iter().filter(|request| request.fault.is_none());
+        let reads = Reads::of(live.clone().map(|request| request.needs));
+        let reader = Reader::new(self.keys, &reads);
+        let programs: Vec<Program> = self.requests.iter().map(|request| Program::of(request.needs, &reads)).collect();
+        let needs: Vec<&Needs> = self.requests.iter().map(|request| request.needs).collect();
+        let earliest = live.map(|request| request.since).min().unwrap_or(first);
+        let mut noted = Noted::new(&self.requests, self.window);
+        let sought = Sought::new(self.keys, &noted.experiments, self.carried_by.as_deref());
+        // Of a night's few days the units are read first, and then only they are looked for in the days before.
+        let short = earliest < first && last - first < SHORT * self.window;
+        let mut held = BTreeMap::new();
+        let only = short.then(|| self.hold(&sought, first, last, &mut held)).transpose()?;
+        let (tasks, turns) = self.turns(first, last, short);
+        let work = |task: &Task<'_>| match task {
+            Task::Assignments(group) => sought.read(group, only.as_ref()).map(Read::Assignments),
+            Task::Events(group) => reader.read(group).map(Read::Events),
+        };
+        let mut open = Open::default();
+        ahead(&tasks, ROWS_AHEAD, Task::rows, work, |next| {
+            for turn in turns {
+                match turn {
+                    Turn::Assignments { day, groups } => {
+                        held.remove(&day).into_iter().flatten().for_each(|assigned| noted.note(day, assigned));
+                        for _ in 0..groups {
+                            if let Some(Read::Assignments(assigned)) = next().transpose()? {
+                                noted.note(day, assigned);
+                            }
+                        }
+                    }
+                    Turn::Events { day, groups } => {
+                        if day <= last {
+                            noted.open(day, &programs, &mut open);
+                        }
+                        open.index();
+                        for _ in 0..groups {
+                            if let Some(Read::Events(events)) = next().transpose()? {
+                                open.count(&events, &programs);
+                            }
+                        }
+                        if day >= first + self.window {
+                            open.close(&needs).into_iter().for_each(|(place, row)| rows[place].push(row));
+                        }
+                    }
+                }
+            }
+            Ok(noted.faults.into_iter().map(|fault| fault.map(WarehouseError::from)).collect())
+        })
+    }
+
+    /// Reads the assignments that the cohorts of those days are told from, and gives the units that they name. What lies
+    /// in the partitions from `first` on is held; those before may hold a row of these days, too, and are only looked at.
+    fn hold(
+        &self,
+        sought: &Sought,
+        first: i64,
+        last: i64,
+        held: &mut BTreeMap<i64, Vec<Assigned>>,
+    ) -> Result<Hashes, WarehouseError> {
+        let since = first * DAY;
+        let earlier = self.days.assignments.range(..first).map(|(day, _)| *day);
+        let groups: Vec<(i64, Group<'_>)> = earlier
+            .chain(first..=last + self.window)
+            .flat_map(|day| self.assignments_of(day).map(move |group| (day, group)))
+            .filter(|(day, group)| *day >= first || group.may_reach(sought.instants(), since))
+            .collect();
+        let mut units = Hashes::default();
+        let weight = |(_, group): &(i64, Group<'_>)| group.rows();
+        let work = |(day, group): &(i64, Group<'_>)| (*day, sought.read(group, None));
+        ahead(&groups, ROWS_AHEAD, weight, work, |next| {
+            while let Some((day, assigned)) = next() {
+                let assigned = assigned?;
+                units.extend(assigned.rows.iter().filter(|row| day >= first || row.at >= since).map(|row| row.unit));
+                if day >= first {
+                    held.entry(day).or_default().push(assigned);
+                }
+            }
+            Ok(units)
+        })
+    }
+
+    fn assignments_of(&self, day: i64) -> impl Iterator<Item = Group<'_>> {
+        let anybody = self.requests.iter().any(|request| request.reads_assignments_of(day, self.window));
+        let day = self.days.assignments.get(&day).and_then(Option::as_ref).filter(|_| anybody);
+        day.into_iter().flat_map(groups_of)
+    }
+
+    fn events_of(&self, day: i64) -> impl Iterator<Item = Group<'_>> {
+        let anybody = self.requests.iter().any(|request| request.reads_events_of(day, self.window));
+        let day = self.days.events.get(&day).and_then(Option::as_ref).filter(|_| anybody);
+        day.into_iter().flat_map(groups_of)
+    }
+
+    /// What is read and what is done: a day's cohorts are opened once the assignments up to the end of their window are
+    /// noted. Those from `first` on may be held already.
+    fn turns(&self, first: i64, last: i64, held: bool) -> (Vec<Task<'_>>, Vec<Turn>) {
+        let (mut tasks, mut turns) = (Vec::new(), Vec::new());
+        let earlier = self.days.assignments.range(..first).map(|(day, _)| *day);
+        for day in earlier.chain(first..=last + self.window) {
+            let held = held && day >= first;
+            let groups: Vec<Group<'_>> = if held { Vec::new() } else { self.assignments_of(day).collect() };
+            turns.push(Turn::Assignments { day, groups: groups.len() });
+            tasks.extend(groups.into_iter().map(Task::Assignments));
+            let opens = day - self.window;
+            if opens >= first {
+                self.count(opens, &mut tasks, &mut turns);
+            }
+        }
+        for day in last + 1..=last + self.window {
+            self.count(day, &mut tasks, &mut turns);
+        }
+        (tasks, turns)
+    }
+
+    fn count<'b>(&'b self, day: i64, tasks: &mut Vec<Task<'b>>, turns: &mut Vec<Turn>) {
+        let before = tasks.len();
+        tasks.extend(self.events_of(day).map(Task::Events));
+        turns.push(Turn::Events { day, groups: tasks.len() - before });
+    }
+}
+
+impl Task<'_> {
+    fn rows(&self) -> usize {
+        match self {
+            Task::Assignments(group) | Task::Events(group) => group.rows(),
+        }
+    }
+}
+
+/// The day partitions that a pass reads; none where there is none.
+struct Days<'a> {
+    folders: &'a Folders,
+    /// The table that says what units met, and what it must have.
+    source: Table,
+    exposing: Vec<Wanted>,
+    /// The days of that table that have a folder.
+    listed: Vec<i64>,
+    events: BTreeMap<i64, Option<Day>>,
+    assignments: BTreeMap<i64, Option<Day>>,
+    /// Days of assignments whose columns are what they should be.
+    checked: BTreeSet<i64>,
+}
+
+impl<'a> Days<'a> {
+    fn of(folders: &'a Folders, carried_by: Option<&str>) -> Result<Self, WarehouseError> {
+        let (source, exposing) = match carried_by {
+            None => (Table::Assignments, assignments::wanted().to_vec()),
+            Some(unit_type) => (Table::Events, assignments::carrying(unit_type)),
+        };
+        let listed = folders.dates(source)?.into_iter().map(|date| midnight(date).div_euclid(DAY));
+        let (events, assignments) = (BTreeMap::new(), BTreeMap::new());
+        let listed = listed.collect();
+        Ok(Self { folders, source, exposing, listed, events, assignments, checked: BTreeSet::new() })
+    }
+
+    /// Finds the days that a request reads, and refuses those that it cannot be met from.
+    fn find(&mut self, request: &Request<'_>, window: i64) -> Result<(), WarehouseError> {
+        let Some((first, last)) = request.cohorts else { return Ok(()) };
+        let wanted = events::wanted(request.needs);
+        for day in (first..=last + window).filter(|day| request.reads_events_of(*day, window)) {
+            // A day without any events would count as a day of zeros: missing is not zero.
+            let reason = "there are no events, though the windows reach into that day";
+            let found = look(self.folders, &mut self.events, Table::Events, day)?;
+            check(found.ok_or_else(|| absent(self.folders, Table::Events, day, reason))?, &wanted)?;
+        }
+        let earlier: Vec<i64> =
+            self.listed.iter().copied().filter(|day| (request.since..first).contains(day)).collect();
+        for day in earlier.into_iter().chain(first..=last + window) {
+            let found = look(self.folders, &mut self.assignments, self.source, day)?;
+            // A cohort date without assignments beside a day with events is a fault of the lake, not a day without
+            // units. Other days may be absent: they only serve to find units that met another variant.
+            if found.is_none() && request.needs.has_cohort_on(day) {
+                let reason = "there are no exposures for a date that has events";
+                return Err(absent(self.folders, self.source, day, reason));
+            }
+            if let Some(found) = found
+                && !self.checked.contains(&day)
+            {
+                check(found, &self.exposing)?;
+                self.checked.insert(day);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The day's partition, looked for once.
+fn look<'d>(
+    folders: &Folders,
+    known: &'d mut BTreeMap<i64, Option<Day>>,
+    table: Table,
+    day: i64,
+) -> Result<Option<&'d Day>, WarehouseError> {
+    let found = match known.entry(day) {
+        Entry::Occupied(found) => found.into_mut(),
+        Entry::Vacant(unknown) => {
+            unknown.insert(date_of(day * DAY).map(|date| folders.day(table, date)).transpose()?.flatten())
+        }
+    };
+    Ok(found.as_ref())
+}
+
+fn absent(folders: &Folders, table: Table, day: i64, reason: &str) -> WarehouseError {
+    let date = date_of(day * DAY).unwrap_or(Date::MAX);
+    broken(&folders.day_folder(table, date), date, reason, None)
+}
+
+/// What the assignments told so far.
+struct Noted<'a> {
+    requests: &'a [Request<'a>],
+    window: i64,
+    /// The experiments of the requests, each once.
+    experiments: Vec<Uuid>,
+    /// The requests of each experiment.
+    places: Vec<Vec<usize>>,
+    /// Per request.
+    arms: Vec<Arms>,
+    /// Per request, what is wrong with its assignments.
+    faults: Vec<Option<Fault>>,
+    /// The last day whose cohorts were opened.
+    opened: i64,
+}
+
+impl<'a> Noted<'a> {
+    fn new(requests: &'a [Request<'a>], window: i64) -> Self {
+        let mut experiments: Vec<Uuid> = Vec::new();
+        let mut places: Vec<Vec<usize>> = Vec::new();
+        let mut known: HashMap<Uuid, usize> = HashMap::new();
+        for (place, request) in requests.iter().enumerate() {
+            let key = request.needs.experiment_id;
+            let experiment = *known.entry(key).or_insert_with(|| {
+                experiments.push(key);
+                places.push(Vec::new());
+                experiments.len() - 1
+            });
+            places[experiment].push(place);
+        }
+        Self {
+            requests,
+            window,
+            experiments,
+            places,
+            arms: requests.iter().map(|request| Arms::new(request.needs)).collect(),
+            faults: requests.iter().map(|_| None).collect(),
+            opened: i64::MIN,
+        }
+    }
+
+    /// Notes assignments that lie in the partition of that day.
+    fn note(&mut self, day: i64, assigned: Assigned) {
+        for Assignment { experiment, unit, variant, at } in assigned.rows {
+            let made_on = at.div_euclid(DAY);
+            for place in &self.places[experiment as usize] {
+                let request = &self.requests[*place];
+                if request.reads_assignments_of(day, self.window) {
+                    let arms = &mut self.arms[*place];
+                    let variant = arms.variant(variant);
+                    arms.add(unit, (at, variant), made_on > self.opened && request.has_cohort_on(made_on));
+                }
+            }
+        }
+        for (experiment, fault) in assigned.faults {
+            for place in &self.places[experiment as usize] {
+                if self.requests[*place].reads_assignments_of(day, self.window) {
+                    self.faults[*place].get_or_insert_with(|| fault.clone());
+                }
+            }
+        }
+    }
+
+    /// Opens the cohorts of a day.
+    fn open(&mut self, day: i64, programs: &[Program], open: &mut Open) {
+        open.begin(day);
+        for (place, request) in self.requests.iter().enumerate().filter(|(_, request)| request.has_cohort_on(day)) {
+            let told = self.arms[place].tell(day, request.needs);
+            let variants: Vec<String> =
+                self.arms[place].variants.iter().map(|key| Uuid::from_u128(*key).to_string()).collect();
+            open.add(place, request.needs, &programs[place], &told, &variants);
+        }
+        self.opened = day;
+    }
+}
