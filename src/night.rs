@@ -19,6 +19,7 @@ mod error;
 mod flip;
 mod judge;
 mod mailing;
+mod percentiles;
 mod record;
 mod replay;
 mod restate;
@@ -213,7 +214,8 @@ impl Night<'_> {
         let route = self.walk_route(&mut record, mode, now, night).await?;
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
-        let collected = self.collect(&record, days, ahead, mode).await?;
+        let mut collected = self.collect(&record, days, ahead, mode).await?;
+        collected.percentiles = self.percentiles(&record, days, ahead, mode).await;
         let case = Case {
             config: self.config,
             versions,

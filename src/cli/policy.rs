@@ -173,7 +173,7 @@ async fn add(global: &Global, arguments: &AddArguments) -> anyhow::Result<Exit> 
 }
 
 /// Replaces the file's text at once, if it is still what was read.
-fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
+pub(super) fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
     let now = std::fs::read_to_string(path).with_context(|| format!("could not read {} again", path.display()))?;
     if now != before {
         bail!("{} changed while it was looked at; nothing was written, try again", path.display());

@@ -87,6 +87,9 @@ struct Candidate {
     /// Full days up to the last decided night.
     nights_at_stage: Option<i64>,
     guardrails: Vec<Reading>,
+    /// What limits how far the last decision may be trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caution: Option<String>,
     /// What the last decision gave as its reasons, in a few words each.
     waits_for: Vec<String>,
     needs_somebody: bool,
@@ -260,6 +263,7 @@ fn candidates_of(
                 share: variant.allocation,
                 nights_at_stage: last.and_then(nights),
                 guardrails: last.map(|last| last.assessment.guardrails.clone()).unwrap_or_default(),
+                caution: last.and_then(|last| Some(last.assessment.from_events.as_ref()?.to_string())),
                 waits_for: last.map_or_else(Vec::new, |last| last.decision.in_short()),
                 needs_somebody: last.is_some_and(|last| last.decision.needs_somebody()),
                 forecast: last.and_then(|last| forecast(last, reports)),

@@ -99,6 +99,7 @@ fn assessment() -> Assessment {
         multiple_exposure: 0.0,
         events: 1000,
         not_numbers: 0,
+        from_events: None,
     }
 }
 

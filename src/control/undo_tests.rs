@@ -95,6 +95,7 @@ impl Store {
             multiple_exposure: 0.0,
             events: 0,
             not_numbers: 0,
+            from_events: None,
         };
         let key = format!("{}/0/move_assignments", id(DECISION));
         let action = |key: String, not_before| NewAction {

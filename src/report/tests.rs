@@ -54,6 +54,7 @@ fn candidate(name: &str, outcome: Outcome) -> CandidateReport {
         decision: Decision { outcome, reasons },
         before: None,
         split_needed: Some(1000.0),
+        percentiles: Vec::new(),
         assessment: Assessment {
             evidence_through: Some(date(2026, 3, 29)),
             control_units: 40_000,
@@ -66,6 +67,7 @@ fn candidate(name: &str, outcome: Outcome) -> CandidateReport {
             multiple_exposure: 0.0,
             events: 1000,
             not_numbers: 0,
+            from_events: None,
         },
     }
 }

@@ -18,6 +18,7 @@ const FOLLOW_UPS: usize = 10;
 pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
     let mut told = headline(status);
     let (open, closed): (Vec<&Candidate>, Vec<&Candidate>) = status.candidates.iter().partition(|c| is_open(c));
+    told.push_str(&cautions(&open));
     if !open.is_empty() {
         told.push_str(&candidates(&open));
         told.push_str(&paragraph(&painted(SIGNS, Tone::Faint)));
@@ -57,6 +58,23 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
         )));
     }
     told
+}
+
+/// What limits how far decisions may be trusted, each caution once.
+fn cautions(open: &[&Candidate]) -> String {
+    let mut told: Vec<(&str, Vec<String>)> = Vec::new();
+    for candidate in open {
+        let Some(caution) = candidate.caution.as_deref() else { continue };
+        let name = format!("{}/{}", plain(&candidate.experiment), plain(&candidate.name));
+        match told.iter_mut().find(|(known, _)| *known == caution) {
+            Some((_, names)) => names.push(name),
+            None => told.push((caution, vec![name])),
+        }
+    }
+    let line = |(caution, names): (&str, Vec<String>)| {
+        paragraph(&painted(&format!("{} ({})", plain(caution), names.join(", ")), Tone::Bad))
+    };
+    told.into_iter().map(line).collect()
 }
 
 fn is_open(candidate: &Candidate) -> bool {

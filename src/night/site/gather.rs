@@ -129,6 +129,7 @@ fn told(last: &StoredDecision, report: Option<&ExperimentReport>, rules: Option<
         forecast: None,
         before: None,
         split_needed: None,
+        percentiles: Vec::new(),
     }
 }
 
