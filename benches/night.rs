@@ -48,6 +48,7 @@ fn assessment(policy: &Policy, guardrails: Vec<Reading>) -> Assessment {
         multiple_exposure: 0.0,
         events: 0,
         not_numbers: 0,
+        from_events: None,
     };
     assessment.weigh(policy);
     assessment

@@ -79,7 +79,7 @@ pub async fn make(root: &Path, scale: Scale) -> anyhow::Result<()> {
     let mut at = FIRST;
     while at <= last {
         let latest_event_at = Some(midnight(at.tomorrow()?) - 1.second());
-        control.save_day(&Day { date: at, rows: 1_000_000, latest_event_at }).await?;
+        control.save_day(&Day { date: at, rows: 1_000_000, latest_event_at, content: None }).await?;
         at = at.tomorrow()?;
     }
     for number in 0..scale.experiments {

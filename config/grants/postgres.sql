@@ -13,6 +13,7 @@
 --   --set local_registry=1   with `registry: { local: {} }`: the embedded model registry
 --   --set context=1          where a metric reads a key of `context`
 --   --set payload=1          where a metric reads a key of `payload`
+--   --set aggregates=1       with `warehouse.aggregates`: aggregates over events, in place of events and assignments
 --   --set dashboards=1       a fourth user, rampkeeper_dashboards, who may read the views of docs/dashboards.md and nothing
 --                            else; the views read with rampkeeper_migrate's rights, who owns them
 --
@@ -105,7 +106,7 @@ GRANT SELECT, INSERT, UPDATE (told_in) ON rampkeeper.route_notes TO rampkeeper_c
 GRANT SELECT, INSERT, UPDATE (found, told_at, closed_at, closed_because) ON rampkeeper.incidents TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (value, action_key, written_at) ON rampkeeper.registry_writes TO rampkeeper_control;
 -- A day that was restated; a unit that was assigned anew and is moved again.
-GRANT SELECT, INSERT, UPDATE (event_rows, latest_event_at) ON rampkeeper.partitions TO rampkeeper_control;
+GRANT SELECT, INSERT, UPDATE (event_rows, latest_event_at, content) ON rampkeeper.partitions TO rampkeeper_control;
 GRANT SELECT, INSERT, UPDATE (moved_at, assigned_at) ON rampkeeper.assignment_moves TO rampkeeper_control;
 
 -- The lease is no record. Whoever holds it gives it back by removing its row.
@@ -125,6 +126,11 @@ GRANT SELECT (context) ON exp.events TO rampkeeper_warehouse;
 \endif
 \if :{?payload}
 GRANT SELECT (payload) ON exp.events TO rampkeeper_warehouse;
+\endif
+
+\if :{?aggregates}
+GRANT SELECT (experiment_id, variant_id, metric_name, bucket_type, bucket_start, count, sum, stddev)
+    ON exp.metric_aggregates TO rampkeeper_warehouse;
 \endif
 
 \if :{?dashboards}

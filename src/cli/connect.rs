@@ -168,6 +168,11 @@ pub(super) async fn warehouse_to_examine(config: &Config) -> anyhow::Result<Box<
     warehouses::open(config, Patience::SHORT).await
 }
 
+/// The same with the time that a night's query has.
+pub(super) async fn warehouse_to_examine_at_length(config: &Config) -> anyhow::Result<Box<dyn Examine>> {
+    warehouses::open(config, Patience::OF_A_NIGHT).await
+}
+
 /// The model registry.
 pub(super) fn registry(
     config: &Config,

@@ -9,6 +9,7 @@ mod demo;
 mod enroll;
 mod experiments;
 mod explain;
+mod freeze_thresholds;
 mod history;
 mod metabase;
 mod migrate;
@@ -154,6 +155,8 @@ enum Command {
     Qualify(qualify::QualifyArguments),
     /// Let a qualified version into its experiment, at 10 % at most; the others shrink in proportion.
     Enroll(enroll::EnrollArguments),
+    /// Take exceedance thresholds from the days before an experiment, and write them into metrics.yml for good.
+    FreezeThresholds(freeze_thresholds::FreezeArguments),
     /// Run the night on the schedule of the configuration until stopped.
     ///
     /// Example: rampkeeper serve --config config/rampkeeper.yml
@@ -275,6 +278,7 @@ async fn carry_out(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Prompts(command) => prompts::prompts(&global, &command).await,
         Command::Qualify(arguments) => qualify::qualify(&global, &arguments).await,
         Command::Enroll(arguments) => enroll::enroll(&global, &arguments).await,
+        Command::FreezeThresholds(arguments) => freeze_thresholds::freeze(&arguments, &global).await,
         Command::Serve => serve::serve(&global).await,
         Command::UndoMoves(arguments) => undo::undo_moves(&arguments, &global).await,
         Command::Simulate(arguments) => simulate::simulate_cli(&arguments, &global),

@@ -98,7 +98,8 @@ pub(super) fn night(report: &NightReport) -> String {
             steps.push_str(&format!("{name}: {}\n", plain(step)));
         }
     }
-    let mut told = format!("As of {}: {}\n{rows}\n", report.as_of, report.summary());
+    let cautions: String = report.cautions().iter().map(|caution| format!("{}\n", plain(caution))).collect();
+    let mut told = format!("As of {}: {}\n{cautions}{rows}\n", report.as_of, report.summary());
     if !steps.is_empty() {
         told.push_str(&format!("\n{steps}"));
     }

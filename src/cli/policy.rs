@@ -79,10 +79,12 @@ async fn compare(
     let catalogue = control.load_catalogue().await?;
     let fault = |at: &str, message: String| filed.fault(at, message);
     let mut comparison = compare_versions(Kind::Policy, &wanted, &catalogue, &fault);
-    if config.settings.registry.mlflow.is_some() {
-        let registered = ask(registry, &wanted, &catalogue).await?;
-        drift(&mut comparison, &wanted, &catalogue, &registered, &fault);
+    let mut registered = ask(registry, &wanted, &catalogue).await?;
+    if config.settings.registry.mlflow.is_none() {
+        // The embedded registry knows a version once something is said of it.
+        registered.versions.retain(|_, info| info.is_some());
     }
+    drift(&mut comparison, &wanted, &catalogue, &registered, &fault);
     Ok(comparison)
 }
 
@@ -171,7 +173,7 @@ async fn add(global: &Global, arguments: &AddArguments) -> anyhow::Result<Exit> 
 }
 
 /// Replaces the file's text at once, if it is still what was read.
-fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
+pub(super) fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
     let now = std::fs::read_to_string(path).with_context(|| format!("could not read {} again", path.display()))?;
     if now != before {
         bail!("{} changed while it was looked at; nothing was written, try again", path.display());

@@ -19,10 +19,11 @@ use crate::apply;
 use crate::config::{self, Config};
 use crate::control::{ControlStore, ExperimentRecord, OpenAction, StoredDecision};
 use crate::decide::{Forecast, Outcome, Reason};
-use crate::domain::{ExperimentId, ExperimentStatus, Policy, RolloutStatus, Share, VariantId};
+use crate::domain::{ExperimentId, ExperimentStatus, ModelVersion, Policy, RolloutStatus, Share, VariantId};
 use crate::evidence::Reading;
 use crate::plan::is_retired;
 use crate::report::ExperimentReport;
+use crate::route::{Prospect, Waiting, waiting};
 
 /// The arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,8 @@ struct Status {
     candidates: Vec<Candidate>,
     /// Experiments that are running and have no candidate.
     without_candidate: Vec<String>,
+    /// Versions that could become candidates of those experiments.
+    waiting: Vec<WaitingVersion>,
     in_force: Vec<InForce>,
     actions: Vec<Action>,
     /// How many experiments are neither running nor paused.
@@ -84,11 +87,28 @@ struct Candidate {
     /// Full days up to the last decided night.
     nights_at_stage: Option<i64>,
     guardrails: Vec<Reading>,
+    /// What limits how far the last decision may be trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caution: Option<String>,
     /// What the last decision gave as its reasons, in a few words each.
     waits_for: Vec<String>,
     needs_somebody: bool,
     forecast: Option<Forecast>,
     decision: Option<LastDecision>,
+}
+
+/// A version at the offline gate, or past it.
+#[derive(Debug, Serialize)]
+struct WaitingVersion {
+    experiment: String,
+    version: String,
+    model: Option<ModelVersion>,
+    /// `passed`, `failed` or `unjudged`.
+    verdict: &'static str,
+    #[serde(flatten)]
+    prospect: Prospect,
+    /// All of it as a sentence.
+    told: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,11 +177,14 @@ async fn gather(
         kill_switch: config.policies.kill_switch,
         candidates: Vec::new(),
         without_candidate: Vec::new(),
+        waiting: Vec::new(),
         in_force: Vec::new(),
         actions: Vec::new(),
         other_experiments,
     };
+    let catalogue = control.load_catalogue().await?;
     for record in &records {
+        status.waiting.extend(waiting(&catalogue, record, &config.policies, now).into_iter().map(waiting_version));
         let policy = config.policies.of(&record.experiment.name);
         let candidates = candidates_of(record, policy, &decisions, &reports);
         if candidates.is_empty() {
@@ -184,6 +207,17 @@ async fn gather(
     let open = control.open_actions().await?;
     status.actions = open.iter().filter(|open| concerns(open)).map(action).collect();
     Ok(status)
+}
+
+fn waiting_version(waiting: Waiting) -> WaitingVersion {
+    WaitingVersion {
+        told: waiting.to_string(),
+        verdict: waiting.judgement.verdict.word(),
+        experiment: waiting.experiment,
+        version: waiting.version.to_string(),
+        model: waiting.model,
+        prospect: waiting.prospect,
+    }
 }
 
 fn action(open: &OpenAction) -> Action {
@@ -229,6 +263,7 @@ fn candidates_of(
                 share: variant.allocation,
                 nights_at_stage: last.and_then(nights),
                 guardrails: last.map(|last| last.assessment.guardrails.clone()).unwrap_or_default(),
+                caution: last.and_then(|last| Some(last.assessment.from_events.as_ref()?.to_string())),
                 waits_for: last.map_or_else(Vec::new, |last| last.decision.in_short()),
                 needs_somebody: last.is_some_and(|last| last.decision.needs_somebody()),
                 forecast: last.and_then(|last| forecast(last, reports)),

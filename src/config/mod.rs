@@ -12,6 +12,7 @@ mod schema;
 mod secret;
 mod settings;
 mod telling;
+mod thresholds;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,12 +31,14 @@ pub use promotion::{Enrolment, MOST_AT_FIRST, Policies};
 pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
-    ActionWord, AttachWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord, MailEntry, MlflowEntry,
-    MysqlEntry, PostgresEntry, QuietWord, ScheduleEntry, SettingsFile, SmtpEntry, SqliteEntry, TellWord,
+    ActionWord, AggregatesEntry, AttachWord, BucketWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord,
+    MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, RestatementWord, ScheduleEntry, SettingsFile,
+    SmtpEntry, SqliteEntry, TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
+pub use thresholds::{Freezable, FreezeEntry, with_thresholds};
 
-use crate::domain::{ExposedBy, Metric};
+use crate::domain::{ExposedBy, Metric, Percentiles};
 use document::Document;
 
 /// The whole configuration, checked.
@@ -47,6 +50,10 @@ pub struct Config {
     pub settings: SettingsFile,
     /// What is measured, by name.
     pub metrics: BTreeMap<String, Metric>,
+    /// Fields whose percentiles are shown.
+    pub percentiles: Vec<Percentiles>,
+    /// Thresholds that say what they are taken from, be they frozen already or not.
+    pub freezable: Vec<Freezable>,
     /// How candidates are judged.
     pub policies: Policies,
     /// SHA-256 of the metrics and promotion files, in hexadecimal: what a decision was made under.
@@ -112,6 +119,14 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     };
     let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
     let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
+    let percentiles = metrics_file.as_ref().map(|(document, _, file)| metrics::percentiles(document, file));
+    let percentiles =
+        percentiles.and_then(|found| found.map_err(|found| faults.extend(found)).ok()).unwrap_or_default();
+    let freezable = metrics_file.as_ref().map(|(document, _, file)| metrics::freezable(document, file));
+    let freezable = freezable.and_then(|found| found.map_err(|found| faults.extend(found)).ok()).unwrap_or_default();
+    if let (Some(settings), Some(metrics), Some((document, ..))) = (&settings, &metrics, &metrics_file) {
+        faults.extend(settings::agree((&main, &settings.warehouse), document, metrics));
+    }
     let policies =
         promotion_file.as_ref().map(|(document, _, file)| promotion::resolve(document, file, metrics.as_ref()));
     let policies = policies.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
@@ -121,7 +136,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
             let digest = Sha256::new().chain_update(a).chain_update([0]).chain_update(b).finalize();
             let digest = format!("{digest:x}");
             let (metrics_file, promotion_file) = (Arc::new(m), Arc::new(p));
-            Ok(Config { base, settings, metrics, policies, digest, metrics_file, promotion_file })
+            Ok(Config {
+                base,
+                settings,
+                metrics,
+                percentiles,
+                freezable,
+                policies,
+                digest,
+                metrics_file,
+                promotion_file,
+            })
         }
         _ => {
             faults.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));

@@ -1,6 +1,7 @@
 //! `rampkeeper.yml`: where everything lies, and when the night runs.
 
 mod address;
+mod aggregates;
 mod mail;
 mod registry;
 mod warehouse;
@@ -17,6 +18,8 @@ use super::secret::SecretRef;
 use super::telling::{self, ChatEntry, HeartbeatEntry};
 
 use address::{Connection, POSTGRES_OR_SQLITE};
+pub(super) use aggregates::agree;
+pub use aggregates::*;
 pub use mail::*;
 pub use registry::*;
 pub use warehouse::*;
@@ -94,9 +97,23 @@ pub struct EvidenceEntry {
     /// How many of the latest days are counted again every night, to find data that were restated; 3 unless told.
     #[schemars(range(max = 60))]
     pub restatement_days: Option<u32>,
+    /// How restated data are found: `counts` (the default) of a day's events, or `checksums` of them, which also find events
+    /// that were changed in place and cost a reading of those days (a lake tells them by its files' footers).
+    pub restatement: RestatementWord,
     /// Days of events that a person has looked at and accepts as they are, although they look incomplete.
     #[schemars(schema_with = "dates")]
     pub accept_days: Vec<Date>,
+}
+
+/// How restated data are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RestatementWord {
+    /// A day has another number of events.
+    #[default]
+    Counts,
+    /// Or another checksum of them.
+    Checksums,
 }
 
 fn dates(_: &mut SchemaGenerator) -> Schema {

@@ -39,6 +39,7 @@ impl ControlStore {
                 date,
                 rows: reader.count("event_rows")?,
                 latest_event_at: reader.parse_optional("latest_event_at")?,
+                content: reader.get("content")?,
             };
             days.insert(date, day);
         }
@@ -51,6 +52,7 @@ impl ControlStore {
             .bind(day.date.to_string())
             .bind(i64::try_from(day.rows).unwrap_or(i64::MAX))
             .bind(day.latest_event_at.map(text_of))
+            .bind(day.content)
             .execute(&self.pool)
             .await
             .map_err(while_doing(format!("keep the day partition {}", day.date)))?;
@@ -155,6 +157,7 @@ impl ControlStore {
             .bind(day.date.to_string())
             .bind(i64::try_from(day.rows).unwrap_or(i64::MAX))
             .bind(day.latest_event_at.map(text_of))
+            .bind(day.content)
             .execute(&self.pool)
             .await
             .map_err(while_doing(format!("note that the day partition {} was restated", day.date)))?;

@@ -76,6 +76,7 @@ impl Reason {
             Reason::CoolingDown { days, needed } => format!("cooling down: {days} of {needed} days"),
             Reason::RiskOverBudget { finding, .. } => format!("over the risk budget: {}", finding.metric),
             Reason::NotConfirmed { shown, needed, .. } => format!("to be confirmed: {shown} of {needed} nights"),
+            Reason::FromAggregates { step } => format!("aggregates alone may not {step}"),
             Reason::AwaitingApproval { step, .. } => format!("awaits approval to {step}"),
             Reason::Rejected { said } => format!("rejected by {}", said.by),
             Reason::Approved { said } => format!("approved by {}", said.by),

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit};
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Facts, Outcome, Reason};
+use super::{Decision, Facts, Outcome, Reason, Situation, gates};
 use crate::domain::{Approval, Share, Stage};
 use crate::evidence::{Assessment, Comparison, Outlook, nights_after};
 
@@ -53,6 +53,11 @@ pub fn forecast(
     let stages = &comparison.policy.stages;
     let stage = stages.get(facts.state.stage.min(stages.len().saturating_sub(1)))?;
     if decision.reasons.iter().any(|reason| matches!(reason, Reason::DeadlineRollback { .. })) {
+        return None;
+    }
+    // Time alone does not bring what aggregates may not do.
+    let situation = Situation { policy: comparison.policy, assessment, facts };
+    if gates::knowledge_of_units(&situation, gates::next_stage(&situation)).is_some() {
         return None;
     }
     let waiting = Waiting { stage, facts, outlook: Outlook::of(comparison, assessment), comparison, assessment };

@@ -36,6 +36,8 @@ pub enum Gate {
     Evidence,
     /// Does control keep enough units?
     Room,
+    /// Are units known, or are aggregates allowed to raise?
+    UnitsKnown,
     /// Did somebody approve, where that is wanted?
     Approval,
     /// Is a sibling promoted tonight?
@@ -58,7 +60,7 @@ pub enum Passage {
 
 impl Gate {
     /// All gates in the order of the walk.
-    pub const ORDER: [Gate; 16] = [
+    pub const ORDER: [Gate; 17] = [
         Gate::RollbackByHand,
         Gate::Active,
         Gate::Harm,
@@ -72,6 +74,7 @@ impl Gate {
         Gate::TimeAndUnits,
         Gate::Evidence,
         Gate::Room,
+        Gate::UnitsKnown,
         Gate::Approval,
         Gate::Sibling,
         Gate::MayAct,
@@ -93,6 +96,7 @@ impl Gate {
             Gate::TimeAndUnits => "the stage was long and large enough",
             Gate::Evidence => "the evidence for the next step",
             Gate::Room => "control keeps enough units",
+            Gate::UnitsKnown => "units are known, or need not be",
             Gate::Approval => "approved, where that is wanted",
             Gate::Sibling => "no sibling is promoted tonight",
             Gate::MayAct => "the job may act",
@@ -134,6 +138,7 @@ impl Reason {
             | Reason::NotConfirmed { .. }
             | Reason::RiskOverBudget { .. } => Gate::Evidence,
             Reason::NoRoom { .. } => Gate::Room,
+            Reason::FromAggregates { .. } => Gate::UnitsKnown,
             Reason::AwaitingApproval { .. } | Reason::Rejected { .. } => Gate::Approval,
             Reason::SiblingPromoted { .. } => Gate::Sibling,
             Reason::AdviceOnly { .. } => Gate::MayAct,
@@ -153,8 +158,8 @@ impl Decision {
         let closed: Vec<Gate> = self.reasons.iter().filter_map(Reason::gate).collect();
         let ends_the_walk = [Gate::RollbackByHand, Gate::Active, Gate::Harm, Gate::Deadline];
         let end = ends_the_walk.into_iter().filter(|gate| closed.contains(gate)).min();
-        // Approval is asked for only when nothing else is in the way.
-        let on_the_way = closed.iter().any(|gate| *gate < Gate::Approval);
+        // These two are asked only when nothing else is in the way.
+        let on_the_way = |before: Gate| closed.iter().any(|gate| *gate < before);
         let passage = |gate: Gate| {
             if closed.contains(&gate) {
                 return Passage::Closed;
@@ -164,7 +169,7 @@ impl Decision {
             let always = matches!(gate, Gate::Sibling | Gate::MayAct) && self.outcome != Outcome::Rollback;
             match gate {
                 _ if after_the_end && !always => Passage::NotAsked,
-                Gate::Approval if on_the_way => Passage::NotAsked,
+                Gate::Approval | Gate::UnitsKnown if on_the_way(gate) => Passage::NotAsked,
                 _ => Passage::Open,
             }
         };

@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::forecast::days_between;
 use super::reason::{Reason, Step};
 use super::{Look, Situation};
-use crate::domain::{AfterDeadline, Approval, Bound, OnHarm, Share};
+use crate::domain::{AfterDeadline, Approval, Bound, FromAggregates, OnHarm, Share};
 use crate::evidence::{PromotionLook, Reading, Verdict};
 
 /// The share of values that may be something other than numbers.
@@ -147,6 +147,17 @@ pub(super) fn deadline_rollback(situation: &Situation<'_>) -> Option<Reason> {
         }
         _ => None,
     }
+}
+
+/// Aggregates know no units, so neither their split nor the true variance: they may lower, and raise as far as the policy
+/// says. Told only where nothing else stands in the way, since no passing of time opens it.
+pub(super) fn knowledge_of_units(situation: &Situation<'_>, next: Option<(usize, Share)>) -> Option<Reason> {
+    situation.assessment.from_events.as_ref()?;
+    let (needed, step) = match next {
+        Some((_, to)) => (FromAggregates::Ramp, Step::Ramp { to }),
+        None => (FromAggregates::Promote, Step::Promote),
+    };
+    (situation.policy.from_aggregates < needed).then_some(Reason::FromAggregates { step })
 }
 
 /// The last gate: a person's yes, where the stage wants one.

@@ -6,7 +6,8 @@
 //! ```text
 //!   rolled back by hand › paused › harm shown (rollback) › held by hand › invalid data › stale or missing data
 //!     › harm shown that is not rolled back › no share of the units › the deadline (rollback) › freeze
-//!     › minimum time and units › evidence for the next step › room in the allocation › approval › advance
+//!     › minimum time and units › evidence for the next step › room in the allocation › knowledge of units › approval
+//!     › advance
 //! ```
 //!
 //! A hold by hand that says so stands before harm. What rolls back, and a pause, says nothing of what stands behind it;
@@ -254,6 +255,9 @@ fn judge(situation: &Situation<'_>) -> Decision {
         }
     }
     proof::leave_out_repeated_harm(situation, &mut closed);
+    if closed.is_empty() {
+        closed.extend(gates::knowledge_of_units(situation, next));
+    }
     if closed.is_empty() {
         closed.extend(gates::approval(situation, next));
     }

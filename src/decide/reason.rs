@@ -203,6 +203,11 @@ pub enum Reason {
         /// Out of the last so many.
         of: u32,
     },
+    /// Everything is there but knowledge of units: what was judged are aggregates over events.
+    FromAggregates {
+        /// What the policy does not let aggregates alone do.
+        step: Step,
+    },
     /// Everything is there but a person's yes.
     AwaitingApproval {
         /// The stage that is to be left.
@@ -328,6 +333,7 @@ impl Reason {
             || matches!(
                 self,
                 Reason::AwaitingApproval { .. }
+                    | Reason::FromAggregates { .. }
                     | Reason::SampleRatioMismatch { .. }
                     | Reason::MultipleExposure { .. }
                     | Reason::LimitBrokenByBoth { .. }

@@ -46,6 +46,7 @@ fn assessment(reading: Reading) -> Assessment {
         multiple_exposure: 0.0,
         events: 1000,
         not_numbers: 0,
+        from_events: None,
     }
 }
 

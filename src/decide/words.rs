@@ -126,6 +126,13 @@ impl fmt::Display for Reason {
             Reason::NotConfirmed { shown, needed, of } => {
                 write!(f, "shown, and to be confirmed: on {shown} of the last {of} nights, needed {needed}")
             }
+            Reason::FromAggregates { step } => {
+                write!(
+                    f,
+                    "everything is there to {step} but knowledge of units: aggregates over events alone may lower a candidate, \
+                     and raise it only as far as `from_aggregates` in the promotion file allows"
+                )
+            }
             Reason::AwaitingApproval { step, .. } => write!(f, "everything is there to {step} but somebody's approval"),
             Reason::Rejected { said } => write!(f, "rejected by {}: {}", said.by, said.reason),
             Reason::Approved { said } => write!(f, "approved by {}: {}", said.by, said.reason),

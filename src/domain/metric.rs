@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::aggregate::Aggregate;
+
 /// Which way a metric should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +48,8 @@ pub enum MetricForm {
         /// Per-unit sum below the line.
         denominator: Measure,
     },
+    /// Made from aggregates over events, as if these were independent; nothing is known of units.
+    Aggregate(Aggregate),
 }
 
 /// A per-unit sum over the events of one type.
@@ -67,6 +71,8 @@ pub enum Value {
     Sum(Field),
     /// One, where the number in that field exceeds a threshold frozen in the configuration.
     CountAbove(Field, f64),
+    /// The same, where no threshold is frozen yet: it cannot be measured.
+    CountUnfrozen(Field),
 }
 
 impl Value {
@@ -74,7 +80,7 @@ impl Value {
     pub fn field(&self) -> Option<&Field> {
         match self {
             Value::Count => None,
-            Value::Sum(field) | Value::CountAbove(field, _) => Some(field),
+            Value::Sum(field) | Value::CountAbove(field, _) | Value::CountUnfrozen(field) => Some(field),
         }
     }
 }
@@ -154,25 +160,45 @@ impl fmt::Display for Field {
 }
 
 impl Metric {
-    /// The per-unit sum above the line.
-    pub fn numerator(&self) -> &Measure {
+    /// The mean per unit of a sum over its first day, of which nobody says which way is good.
+    pub fn of_units(name: &str, value: Measure) -> Metric {
+        let form = MetricForm::Mean { value };
+        Metric { name: name.to_owned(), description: None, form, direction: Direction::Decrease, window_days: 1 }
+    }
+
+    /// The per-unit sum above the line; what is made from aggregates has none.
+    pub fn numerator(&self) -> Option<&Measure> {
         match &self.form {
-            MetricForm::Mean { value } => value,
-            MetricForm::Ratio { numerator, .. } => numerator,
+            MetricForm::Mean { value } => Some(value),
+            MetricForm::Ratio { numerator, .. } => Some(numerator),
+            MetricForm::Aggregate(_) => None,
         }
     }
 
     /// The per-unit sum below the line; a mean has none and divides by one per unit.
     pub fn denominator(&self) -> Option<&Measure> {
         match &self.form {
-            MetricForm::Mean { .. } => None,
+            MetricForm::Mean { .. } | MetricForm::Aggregate(_) => None,
             MetricForm::Ratio { denominator, .. } => Some(denominator),
         }
     }
 
     /// Numerator and, if there is one, denominator.
     pub fn measures(&self) -> impl Iterator<Item = &Measure> {
-        std::iter::once(self.numerator()).chain(self.denominator())
+        self.numerator().into_iter().chain(self.denominator())
+    }
+
+    /// Whether all of its thresholds are known, so that it can be measured.
+    pub fn is_frozen(&self) -> bool {
+        !self.measures().any(|measure| matches!(measure.value, Value::CountUnfrozen(_)))
+    }
+
+    /// How it is made from aggregates, if it is.
+    pub fn aggregate(&self) -> Option<&Aggregate> {
+        match &self.form {
+            MetricForm::Aggregate(aggregate) => Some(aggregate),
+            MetricForm::Mean { .. } | MetricForm::Ratio { .. } => None,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, a file or a server. A number with a meaning is a type that was checked once, at the border.
 
+mod aggregate;
 mod amendment;
 mod cohort;
 mod database;
@@ -11,6 +12,7 @@ mod metric;
 mod numbers;
 mod offline;
 mod operator;
+mod percentiles;
 mod policy;
 mod rollout;
 mod room;
@@ -20,6 +22,7 @@ mod table;
 mod variant_config;
 mod version;
 
+pub use aggregate::{Aggregate, AggregateOf, DesignEffect, FromAggregates};
 pub use amendment::{Amendment, Rules};
 pub use cohort::{CohortRequest, Epoch, EpochSpan, ExposedBy, after_redraw, exposure_spans, in_force_since};
 pub use database::{Relation, Session, tls_advice};
@@ -32,6 +35,7 @@ pub use offline::{
     judge_offline,
 };
 pub use operator::{Act, ActKind, ManualHold, Said, Wish};
+pub use percentiles::Percentiles;
 pub use policy::{
     AfterDeadline, Alphas, Approval, Bound, Confirmation, ExistingUnits, Guardrail, Mode, OnHarm, Policy, Require,
     Stage, Success, SuccessMetric, SuccessTest,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::aggregate::FromAggregates;
 use super::freeze::Freeze;
 use super::numbers::{Alpha, Margin};
 use super::share::Share;
@@ -51,6 +52,9 @@ pub struct Policy {
     pub srm_blocks_rollback: bool,
     /// Whether promotion completes the experiment.
     pub complete_on_promote: bool,
+    /// What may be decided where metrics are made from aggregates over events.
+    #[serde(default, skip_serializing_if = "FromAggregates::is_default")]
+    pub from_aggregates: FromAggregates,
 }
 
 /// One step of the ramp.
@@ -247,6 +251,7 @@ impl Policy {
             on_promote: ExistingUnits::Move,
             srm_blocks_rollback: false,
             complete_on_promote: true,
+            from_aggregates: FromAggregates::Lower,
         }
     }
 

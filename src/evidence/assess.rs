@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arms::Arms;
 use super::cohort::Cohort;
+use super::independence::FromEvents;
 use super::look::{PromotionLook, promotion_bounds, promotion_look, seen_by_looks};
 use super::reading::{Judged, Reading};
 use super::split::SplitReading;
@@ -66,6 +67,9 @@ pub struct Assessment {
     pub events: u64,
     /// Values that should be numbers and are not, in both arms.
     pub not_numbers: u64,
+    /// What was judged from aggregates over events, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_events: Option<FromEvents>,
 }
 
 /// The error rates and bounds that one candidate's metrics are judged by tonight.
@@ -141,7 +145,7 @@ pub fn standards(comparison: &Comparison<'_>) -> Standards {
 }
 
 /// The cohorts that count.
-fn counting<'a>(comparison: &Comparison<'a>) -> Cow<'a, [Cohort]> {
+pub(super) fn counting<'a>(comparison: &Comparison<'a>) -> Cow<'a, [Cohort]> {
     match comparison.since {
         Some(since) => comparison.cohorts.iter().filter(|cohort| cohort.date >= since).cloned().collect(),
         None => Cow::Borrowed(comparison.cohorts),
@@ -178,22 +182,28 @@ pub fn assess_by(comparison: &Comparison<'_>, standards: &Standards) -> Assessme
     let units: u64 = ours().map(|cohort| cohort.health.units).sum();
     let multiple: u64 = ours().map(|cohort| cohort.health.multiple_exposed).sum();
     let (control_units, candidate_units) = arms.least_units(names());
+    let from_events = FromEvents::of(comparison);
+    let split = || {
+        SplitReading::judge(
+            one_per_cohort(everything),
+            comparison.epochs,
+            comparison.control,
+            comparison.candidate,
+            policy.alphas.srm.get() / comparison.candidates.max(1) as f64,
+        )
+    };
     let mut assessment = Assessment {
         evidence_through: everything.iter().map(|cohort| cohort.date).max(),
         control_units,
         candidate_units,
         log_e_rollback: 0.0,
         promotion_look,
-        split: SplitReading::judge(
-            one_per_cohort(everything),
-            comparison.epochs,
-            comparison.control,
-            comparison.candidate,
-            policy.alphas.srm.get() / comparison.candidates.max(1) as f64,
-        ),
+        // How many events there are is no matter of how units were split.
+        split: if from_events.is_some() { None } else { split() },
         multiple_exposure: if units + multiple == 0 { 0.0 } else { multiple as f64 / (units + multiple) as f64 },
         events: ours().map(|cohort| cohort.health.events).sum(),
         not_numbers: ours().map(|cohort| cohort.health.not_numbers).sum(),
+        from_events,
         guardrails,
         success,
     };
@@ -262,7 +272,7 @@ impl Assessment {
 }
 
 /// The strata of one metric: date by date within its epoch, small days joined to their neighbours.
-fn strata(arms: &Arms<'_>, metric: &str) -> Vec<Stratum> {
+pub(super) fn strata(arms: &Arms<'_>, metric: &str) -> Vec<Stratum> {
     let joined = arms.days_of(metric).into_iter().map(|days| merge_small(&days, MIN_STRATUM_UNITS));
     let (whole, waiting): (Vec<_>, Vec<_>) = joined.map(|joined| (joined.whole, joined.waiting)).unzip();
     let whole: Vec<Stratum> = whole.into_iter().flatten().collect();

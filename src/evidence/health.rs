@@ -16,6 +16,8 @@ pub struct Day {
     pub rows: u64,
     /// When the last of them happened.
     pub latest_event_at: Option<Timestamp>,
+    /// An order-free checksum of them, where one was taken.
+    pub content: Option<i64>,
 }
 
 /// Whether a day's partition is complete, and if not, why not.
@@ -106,7 +108,7 @@ mod tests {
     use jiff::civil::date;
 
     fn day(rows: u64, latest: &str) -> Day {
-        Day { date: date(2026, 3, 8), rows, latest_event_at: Some(latest.parse().unwrap()) }
+        Day { date: date(2026, 3, 8), rows, latest_event_at: Some(latest.parse().unwrap()), content: None }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::ahead::Ahead;
 use super::days::Days;
 use super::error::NightError;
+use super::percentiles::Shown;
 use super::stored::Stored;
 use super::{Mode, Night};
 use crate::apply::chain;
@@ -23,11 +24,19 @@ pub(super) struct Collected {
     pub(super) checksums: Vec<String>,
     pub(super) look: Look,
     pub(super) restatement: Option<Restatement>,
+    /// What is shown and decides nothing.
+    pub(super) percentiles: Shown,
 }
 
 impl Collected {
     pub(super) fn nothing() -> Self {
-        Collected { cohorts: Vec::new(), checksums: Vec::new(), look: Look::Fresh, restatement: None }
+        Collected {
+            cohorts: Vec::new(),
+            checksums: Vec::new(),
+            look: Look::Fresh,
+            restatement: None,
+            percentiles: Vec::new(),
+        }
     }
 
     /// Adds cohorts with their checksums.
@@ -152,11 +161,11 @@ impl Night<'_> {
         MetricSet::group(self.metrics_of(policy))
     }
 
-    /// The metrics that a policy names.
+    /// The metrics that a policy names and that can be measured.
     pub(super) fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
         let guarded = policy.guardrails.iter().map(|g| &g.metric);
         let wanted = policy.success.metrics.iter().map(|s| &s.metric);
-        guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name))
+        guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name)).filter(|metric| metric.is_frozen())
     }
 }
 

@@ -8,8 +8,9 @@ use jiff::civil::Date;
 use super::error::NightError;
 use super::restate::{RestatedDay, touched_by};
 use crate::apply::chain;
-use crate::config::Config;
+use crate::config::{Config, RestatementWord};
 use crate::control::ControlStore;
+use crate::domain::FieldRoot;
 use crate::evidence::{Day, DayState, judge_day};
 use crate::warehouse::{Warehouse, WarehouseError};
 
@@ -18,6 +19,8 @@ pub(super) struct Days<'a> {
     warehouse: &'a dyn Warehouse,
     control: &'a ControlStore,
     accepted: &'a [Date],
+    /// The JSON columns that checksums are taken of; none where days are only counted.
+    checked: Option<Vec<FieldRoot>>,
     save: bool,
     complete: BTreeMap<Date, Day>,
     incomplete: BTreeMap<Date, DayState>,
@@ -42,6 +45,7 @@ impl<'a> Days<'a> {
             warehouse,
             control,
             accepted,
+            checked: checked(config),
             save,
             complete,
             incomplete: BTreeMap::new(),
@@ -62,7 +66,11 @@ impl<'a> Days<'a> {
 
     async fn look_at_one(&mut self, date: Date) -> Result<(), NightError> {
         let day = match self.warehouse.partition(date).await {
-            Ok(partition) => partition.map(|p| Day { date, rows: p.rows, latest_event_at: p.latest_event_at }),
+            Ok(Some(found)) => {
+                let content = self.content(date).await;
+                Some(Day { date, rows: found.rows, latest_event_at: found.latest_event_at, content })
+            }
+            Ok(None) => None,
             Err(error @ WarehouseError::BrokenPartition { .. }) => {
                 self.incomplete.insert(date, DayState::Broken { why: chain(&error) });
                 return Ok(());
@@ -107,16 +115,39 @@ impl<'a> Days<'a> {
                     continue;
                 }
             };
-            let Some(now) = found.filter(|now| now.rows != before.rows) else { continue };
+            let Some(now) = found else { continue };
+            let content = self.content(date).await;
+            let altered = before.content.is_some() && content.is_some() && before.content != content;
+            let day = Day { date, rows: now.rows, latest_event_at: now.latest_event_at, content };
+            if now.rows == before.rows && !altered {
+                // A day that was only counted before has a checksum from now on.
+                if self.save && before.content.is_none() && content.is_some() {
+                    self.control.restate_day(&day).await?;
+                    self.complete.insert(date, day);
+                }
+                continue;
+            }
             if now.rows < before.rows / 2 {
                 tracing::warn!(%date, "{} events of {date} are left of {}; what was read of them stands", now.rows, before.rows);
                 continue;
             }
             tracing::info!(%date, "the events of {date} were restated: {} before, {} now", before.rows, now.rows);
             self.restated.push(RestatedDay { date, rows_before: before.rows, rows_now: now.rows });
-            self.complete.insert(date, Day { date, rows: now.rows, latest_event_at: now.latest_event_at });
+            self.complete.insert(date, day);
         }
         Ok(())
+    }
+
+    /// The checksum of a day, where one is wanted. Without it the day is only counted, as ever.
+    async fn content(&self, date: Date) -> Option<i64> {
+        let roots = self.checked.as_ref()?;
+        match self.warehouse.content(date, roots).await {
+            Ok(content) => content,
+            Err(error) => {
+                tracing::warn!(%date, "the events of {date} are only counted: {}", chain(&error));
+                None
+            }
+        }
     }
 
     /// The days that changed since they were read.
@@ -158,4 +189,15 @@ impl<'a> Days<'a> {
         }
         self.incomplete.range(from..=to).next().map(|(date, state)| (*date, state.clone()))
     }
+}
+
+/// The JSON columns that the metrics read, where the configuration wants checksums.
+fn checked(config: &Config) -> Option<Vec<FieldRoot>> {
+    if config.settings.evidence.restatement != RestatementWord::Checksums {
+        return None;
+    }
+    let measures = config.metrics.values().flat_map(|metric| metric.measures());
+    let read = measures.filter_map(|measure| Some(measure.value.field()?.root));
+    let roots: BTreeSet<FieldRoot> = read.chain([FieldRoot::Metrics]).collect();
+    Some(roots.into_iter().collect())
 }

@@ -20,12 +20,15 @@ use crate::decide::{
     promotion_is_shown,
 };
 use crate::domain::{
-    Amendment, ExistingUnits, ExperimentId, Freeze, Mode, Policy, RolloutState, RolloutStatus, Rules, Share, Variant,
-    VariantId, Wish, in_force_since,
+    Amendment, ExistingUnits, ExperimentId, Freeze, Mode, Percentiles, Policy, RolloutState, RolloutStatus, Rules,
+    Share, Variant, VariantId, Wish, in_force_since,
 };
-use crate::evidence::{Assessment, Comparison, Vanished, assess, closed_by, vanished};
+use crate::evidence::{
+    Assessment, Cohort, Comparison, PercentileReading, Vanished, assess, closed_by, percentiles, vanished,
+};
 use crate::plan::{Moment, Plan, Versions, is_retired, plan};
 use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
+use faults::unfrozen;
 pub use faults::{own_faults, shared_faults};
 use state::{outside_epoch, state_of};
 
@@ -60,6 +63,8 @@ pub(super) struct JudgedCandidate {
     pub(super) facts: Facts,
     pub(super) decision: Decision,
     pub(super) forecast: Option<Forecast>,
+    /// What is shown and decides nothing.
+    pub(super) percentiles: Vec<PercentileReading>,
 }
 
 /// What an experiment is judged from, beside its record.
@@ -94,7 +99,8 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
     // Without a control nothing can be compared; the readings then say that there are no data.
     let control_id = control.map_or(VariantId(Uuid::nil()), |c| c.id);
     let arms = candidates_of(record, policy);
-    let shared = shared_faults(record, policy);
+    let mut shared = shared_faults(record, policy);
+    shared.extend(unfrozen(&config.metrics, policy));
     let comparison = Comparison {
         control: control_id,
         candidate: control_id,
@@ -148,6 +154,7 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
             name: candidate.name.clone(),
             share: candidate.allocation,
             forecast: forecast(&comparison, &assessment, &facts, &decision),
+            percentiles: shown(&comparison, collected),
             state,
             state_is_new,
             revision: before.map_or(0, |last| last.revision + 1),
@@ -191,6 +198,12 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
         stages: policy.stages.len(),
         outside_change,
     }
+}
+
+/// The percentiles of a candidate and control.
+fn shown(comparison: &Comparison<'_>, collected: &Collected) -> Vec<PercentileReading> {
+    let read = |(of, cohorts): &(Percentiles, Vec<Cohort>)| percentiles(&Comparison { cohorts, ..*comparison }, of);
+    collected.percentiles.iter().flat_map(read).collect()
 }
 
 fn is_about_a_sibling(reason: &Reason) -> bool {
@@ -305,6 +318,7 @@ impl Judged {
             assessment: c.assessment.clone(),
             forecast: c.forecast.clone(),
             before: None,
+            percentiles: c.percentiles.clone(),
             split_needed: Some(c.facts.candidates.max(1) as f64 / self.rules.policy.alphas.srm.get()),
         });
         ExperimentReport {

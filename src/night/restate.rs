@@ -1,5 +1,5 @@
-//! Data that were restated after they had been decided from: the latest days are counted again every night, and where a
-//! count has changed, the cohorts that it touches are read again. What was decided from stays beside what is known now.
+//! Data that were restated after they had been decided from: the latest days are counted again every night, or their
+//! checksums taken, and where one has changed, the cohorts that it touches are read again. What was decided from stays beside what is known now.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,10 @@ pub(super) struct RestatedDay {
 
 impl RestatedDay {
     fn told(&self) -> String {
-        format!("{} ({} events, {} now)", self.date, self.rows_before, self.rows_now)
+        match self.rows_before == self.rows_now {
+            true => format!("{} ({} events, changed in place)", self.date, self.rows_now),
+            false => format!("{} ({} events, {} now)", self.date, self.rows_before, self.rows_now),
+        }
     }
 }
 

@@ -245,6 +245,7 @@ impl Form<'_> {
             line.why = view::shortened(&line.why, 160);
         }
         Digest {
+            cautions: night.cautions().iter().map(|caution| view::plain(caution)).collect(),
             glance,
             glance_more: (more > 0).then(|| words.count("more", more as u64)),
             lang: words.say("lang"),

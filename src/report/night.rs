@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::decide::{Decision, Forecast, Outcome, Reason};
 use crate::domain::{Amendment, Share};
-use crate::evidence::Assessment;
+use crate::evidence::{Assessment, PercentileReading};
 use crate::plan::Reallocation;
 
 /// One night.
@@ -191,6 +191,9 @@ pub struct CandidateReport {
     /// The e-value from which on its split counts as mismatched.
     #[serde(default)]
     pub split_needed: Option<f64>,
+    /// Percentiles of both arms, which decide nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub percentiles: Vec<PercentileReading>,
 }
 
 /// What the last decision of an earlier night said.
@@ -254,6 +257,12 @@ impl Before {
 }
 
 impl ExperimentReport {
+    /// What limits how far its decisions may be trusted, if anything does.
+    pub fn caution(&self) -> Option<String> {
+        let judged = self.candidates.iter().find_map(|candidate| candidate.assessment.from_events.as_ref());
+        judged.map(ToString::to_string)
+    }
+
     /// One of which there is nothing to tell but this.
     pub fn bare(name: String, standing: Standing) -> ExperimentReport {
         ExperimentReport {
@@ -275,7 +284,7 @@ impl ExperimentReport {
 
     /// What else readers must know of it, as sentences.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.caution().into_iter().collect();
         if self.outside_change {
             notes.push("somebody else changed the split; a new allocation epoch began".to_owned());
         }
@@ -310,6 +319,25 @@ impl NightReport {
     pub fn decided(&self) -> impl Iterator<Item = &CandidateReport> {
         let decided = self.experiments.iter().filter(|e| e.standing != Standing::AlreadyDecided);
         decided.flat_map(|experiment| &experiment.candidates)
+    }
+
+    /// What limits how far decisions may be trusted: each caution once, with the experiments that it is about.
+    pub fn cautions(&self) -> Vec<String> {
+        let mut cautions: Vec<(String, Vec<&str>)> = Vec::new();
+        for experiment in &self.experiments {
+            let Some(caution) = experiment.caution() else { continue };
+            match cautions.iter_mut().find(|(known, _)| *known == caution) {
+                Some((_, names)) => names.push(&experiment.name),
+                None => cautions.push((caution, vec![&experiment.name])),
+            }
+        }
+        let told = cautions.into_iter().map(|(caution, names)| match names.as_slice() {
+            [first, second, third, more @ ..] if !more.is_empty() => {
+                format!("{caution} ({first}, {second}, {third} and {} more)", more.len())
+            }
+            few => format!("{caution} ({})", few.join(", ")),
+        });
+        told.collect()
     }
 
     /// Whether an experiment could not be evaluated or applied, or something is not as decided.

@@ -83,6 +83,7 @@ fn candidate(name: &str, outcome: Outcome, forecast: Option<Forecast>) -> Candid
             multiple_exposure: 0.0,
             events: 100_000,
             not_numbers: 0,
+            from_events: None,
         },
         forecast,
         before: Some(Before {
@@ -98,6 +99,7 @@ fn candidate(name: &str, outcome: Outcome, forecast: Option<Forecast>) -> Candid
             }],
         }),
         split_needed: Some(1000.0),
+        percentiles: Vec::new(),
     }
 }
 

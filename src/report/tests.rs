@@ -54,6 +54,7 @@ fn candidate(name: &str, outcome: Outcome) -> CandidateReport {
         decision: Decision { outcome, reasons },
         before: None,
         split_needed: Some(1000.0),
+        percentiles: Vec::new(),
         assessment: Assessment {
             evidence_through: Some(date(2026, 3, 29)),
             control_units: 40_000,
@@ -66,6 +67,7 @@ fn candidate(name: &str, outcome: Outcome) -> CandidateReport {
             multiple_exposure: 0.0,
             events: 1000,
             not_numbers: 0,
+            from_events: None,
         },
     }
 }
@@ -384,6 +386,34 @@ fn pictures_have_their_place_their_words_and_their_numbers() {
     let without = Readers { pictures: false, ..readers() };
     let mail = mails_of(&told, &without, &Stationery::built_in(), &pasts).remove(0);
     assert!(mail.pictures.is_empty() && !mail.html.contains("<img"));
+}
+
+/// A guardrail that is the success metric as well stands twice in the table, where its roles are told, and nowhere else.
+#[test]
+fn a_metric_of_two_roles_is_drawn_and_compared_once() {
+    let mut told = waiting("e");
+    let candidate = &mut told.candidates[0];
+    let guardrail = candidate.assessment.guardrails[0].clone();
+    let other = Reading { metric: "acceptance_rate".into(), ..guardrail.clone() };
+    let elsewhere = Reading { bound: Bound::Margin(Margin::try_from(0.02).unwrap()), ..guardrail.clone() };
+    candidate.assessment.success = vec![guardrail.clone(), other, elsewhere];
+    candidate.before = Some(Before {
+        as_of: date(2026, 3, 29),
+        outcome: Outcome::Hold,
+        share: candidate.share,
+        control_units: 39_000,
+        candidate_units: 9_500,
+        metrics: vec![BeforeMetric { metric: "cost_per_plan".into(), verdict: "safe".into(), effect: None }],
+    });
+    let names: Vec<&str> = candidate.assessment.readings().map(|reading| reading.metric.as_str()).collect();
+    assert_eq!(names, ["cost_per_plan", "acceptance_rate", "cost_per_plan"], "another margin says something else");
+    candidate.assessment.success.truncate(1);
+    let drawn = pictures_of(candidate, date(2026, 3, 30), None);
+    let rows =
+        drawn.iter().find_map(|chart| if let Chart::Forest(forest) = chart { Some(forest.rows.len()) } else { None });
+    assert_eq!(rows, Some(1));
+    let text = render_text(&night(vec![told]));
+    assert_eq!(text.matches("cost_per_plan: safe → breach").count(), 1, "{text}");
 }
 
 #[test]

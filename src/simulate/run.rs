@@ -88,6 +88,7 @@ impl<'a> Runner<'a> {
                 multiple_exposure: 0.0,
                 events: 0,
                 not_numbers: 0,
+                from_events: None,
             },
             state: RolloutState {
                 experiment: trial.experiment.id,

@@ -3,6 +3,7 @@
 //! Raw rows never leave a warehouse. It answers with the sufficient statistics of each cohort, so that all reasoning
 //! happens elsewhere and on little data. This module must not know how the numbers are judged.
 
+mod aggregates;
 mod clickhouse;
 mod cohort_rows;
 mod error;
@@ -25,11 +26,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use polars::prelude::DataFrame;
 
-use crate::domain::CohortRequest;
+use crate::domain::{CohortRequest, FieldRoot};
 
+pub(crate) use aggregates::{AggregatesWarehouse, BucketSize};
 pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
-pub use examine::{Examine, Remark, Sample};
+pub use examine::{Examine, Exceeded, Exceeding, Remark, Sample};
 pub use lake::LakeWarehouse;
 pub use mysql::{MysqlSettings, MysqlWarehouse};
 pub use none::NoWarehouse;
@@ -43,6 +45,12 @@ pub use tables::Tables;
 pub trait Warehouse: Send + Sync {
     /// What lies in the day partition of events of that UTC date; `None` if there is nothing at all.
     async fn partition(&self, date: Date) -> Result<Option<Partition>, WarehouseError>;
+
+    /// An order-free checksum of that day's events, as far as metrics may read them; `roots` are the JSON columns that they
+    /// do. `None` of an engine that has none, or where there is nothing.
+    async fn content(&self, _date: Date, _roots: &[FieldRoot]) -> Result<Option<i64>, WarehouseError> {
+        Ok(None)
+    }
 
     /// The moments and the health of the cohorts asked for, from one pass over the events.
     ///

@@ -134,7 +134,17 @@ impl Needs {
         };
         needs.name_events_and_fields(request);
         for metric in &request.metrics {
-            let numerator = needs.sum(metric.numerator());
+            if !metric.is_frozen() {
+                let freeze = "`rampkeeper freeze-thresholds` takes it from the days before";
+                return Err(bad(format!("metric {:?} has no threshold yet; {freeze}", metric.name)));
+            }
+            let Some(numerator) = metric.numerator() else {
+                return Err(bad(format!(
+                    "metric {:?} is made from aggregates, and this warehouse has events",
+                    metric.name
+                )));
+            };
+            let numerator = needs.sum(numerator);
             let denominator = metric.denominator().map(|measure| needs.sum(measure));
             needs.metrics.push(MetricNeed { name: metric.name.clone(), numerator, denominator });
         }
@@ -183,6 +193,8 @@ impl Needs {
             Value::Count => Adds::One,
             Value::Sum(field) => Adds::Number(place_of(field)),
             Value::CountAbove(field, threshold) => Adds::OneAbove(place_of(field), *threshold),
+            // Refused before: nothing exceeds what is not known.
+            Value::CountUnfrozen(field) => Adds::OneAbove(place_of(field), f64::INFINITY),
         };
         let sum = UnitSum { event, adds };
         self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! The two tables that a warehouse reads: what they are called, and which columns they must have.
+//! The tables that a warehouse reads: what they are called, and which columns they must have.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,45 @@ pub struct Tables {
     pub events: TableName,
     /// The assignments.
     pub assignments: TableName,
+    /// Aggregates over events, where these are read in place of both.
+    pub aggregates: Option<TableName>,
 }
 
 impl Tables {
     /// `exp.events` and `exp.assignments`, as PostgreSQL has them.
     pub fn of_schema(schema: &str) -> Self {
-        Self { events: TableName::of(schema, "events"), assignments: TableName::of(schema, "assignments") }
+        Self {
+            events: TableName::of(schema, "events"),
+            assignments: TableName::of(schema, "assignments"),
+            aggregates: None,
+        }
     }
 
     /// `events` and `assignments` of the connection's own database.
     pub fn plain() -> Self {
-        Self { events: TableName::plain("events"), assignments: TableName::plain("assignments") }
+        Self { events: TableName::plain("events"), assignments: TableName::plain("assignments"), aggregates: None }
     }
 
     /// `exp_events` and `exp_assignments`, as the embedded store has them.
     pub fn embedded() -> Self {
-        Self { events: TableName::plain("exp_events"), assignments: TableName::plain("exp_assignments") }
+        Self {
+            events: TableName::plain("exp_events"),
+            assignments: TableName::plain("exp_assignments"),
+            aggregates: None,
+        }
+    }
+
+    /// The same, with aggregates in place of both.
+    pub fn with_aggregates(self, table: TableName) -> Self {
+        Self { aggregates: Some(table), ..self }
+    }
+
+    /// What is read, each with the columns that it must have.
+    pub(crate) fn read(&self) -> Vec<(&TableName, &'static [Needed])> {
+        match &self.aggregates {
+            Some(aggregates) => vec![(aggregates, AGGREGATES)],
+            None => vec![(&self.assignments, ASSIGNMENTS), (&self.events, EVENTS)],
+        }
     }
 }
 
@@ -42,6 +65,10 @@ pub(crate) enum Holds {
     Instant,
     /// A JSON document.
     Json,
+    /// A whole number.
+    Count,
+    /// A number.
+    Number,
 }
 
 /// A column that must be there.
@@ -79,6 +106,18 @@ pub(crate) const EVENTS: &[Needed] = &[
     on_demand("context"),
     on_demand("payload"),
     on_demand("experiments"),
+];
+
+/// The columns of a row of aggregates.
+pub(crate) const AGGREGATES: &[Needed] = &[
+    needed("experiment_id", Holds::Key),
+    needed("variant_id", Holds::Key),
+    needed("metric_name", Holds::Text),
+    needed("bucket_type", Holds::Text),
+    needed("bucket_start", Holds::Instant),
+    needed("count", Holds::Count),
+    needed("sum", Holds::Number),
+    needed("stddev", Holds::Number),
 ];
 
 /// The columns of a table with the engine's names of their types.

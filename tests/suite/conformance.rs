@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 use polars::prelude::{AnyValue, DataFrame, DataType};
-use rampkeeper::domain::{Direction, ExposedBy, Measure, Metric, MetricForm, TableName, Value};
+use rampkeeper::domain::{Direction, ExposedBy, FieldRoot, Measure, Metric, MetricForm, Percentiles, TableName, Value};
 use rampkeeper::warehouse::{
-    ClickhouseSettings, ClickhouseWarehouse, Collected, LakeWarehouse, MysqlSettings, MysqlWarehouse, PostgresSettings,
-    PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
+    ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, Exceeding, LakeWarehouse, MysqlSettings,
+    MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
 };
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -94,7 +94,7 @@ async fn loaded() -> &'static Loaded {
         .await
 }
 
-type Engines = Vec<(&'static str, Box<dyn Warehouse>)>;
+type Engines = Vec<(&'static str, Box<dyn Examine>)>;
 
 /// The engines whose table of assignments may hold a unit twice, or whose table holds each once.
 async fn engines(loaded: &Loaded, once: bool) -> Engines {
@@ -143,7 +143,7 @@ fn clickhouse_settings(database: &str) -> ClickhouseSettings {
         database: Some(database.to_owned()),
         ca_file: None,
         statement_timeout: LIMIT,
-        tables: Tables { events: TableName::plain("events"), assignments: TableName::of(database, "assignments") },
+        tables: Tables { assignments: TableName::of(database, "assignments"), ..Tables::plain() },
     }
 }
 
@@ -250,6 +250,76 @@ async fn units_in_two_arms_have_the_same_moments_everywhere() {
 #[tokio::test]
 async fn exposures_by_events_have_the_same_moments_everywhere() {
     compare(false, ExposedBy::Event).await;
+}
+
+/// What percentiles are read off is the same to nine digits, so the percentiles are.
+#[tokio::test]
+async fn the_edges_of_percentiles_have_the_same_moments_everywhere() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    let of = Percentiles {
+        name: "latency".to_owned(),
+        event: "plan_generated".to_owned(),
+        field: "latency_ms".parse().unwrap(),
+        levels: vec![0.5, 0.99],
+        edges: Percentiles::edges(10.0, 60_000.0),
+        window_days: 1,
+    };
+    let metrics = of.metrics();
+    let request = loaded.world.request(0, &metrics, ExposedBy::Assignment);
+    let expected = LakeWarehouse::open(loaded.dir.path().to_owned()).unwrap().collect(&request).await.unwrap();
+    assert_eq!(expected.moments.height(), 8 * 49);
+    for (name, engine) in engines(loaded, false).await {
+        let told = engine.collect(&request).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_agree(name, &told, &expected);
+    }
+}
+
+/// Counts of numbers beyond edges are whole, so they are equal to the last one; thresholds are made of nothing else.
+#[tokio::test]
+async fn as_many_numbers_exceed_an_edge_everywhere() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    let lake = LakeWarehouse::open(loaded.dir.path().to_owned()).unwrap();
+    let engines = engines(loaded, false).await;
+    let edges: Vec<f64> = (-4..12).map(|power| 4f64.powi(power)).chain([1999.5, 2000.0, 2000.5]).collect();
+    for (event, field) in
+        [("plan_generated", "latency_ms"), ("plan_generated", "payload.cost"), ("plan_accepted", "latency_ms")]
+    {
+        let field = field.parse().unwrap();
+        let to = FIRST.checked_add(2.days()).unwrap();
+        let asked = Exceeding { event, field: &field, from: FIRST, to, edges: &edges };
+        let expected = lake.exceed(&asked).await.unwrap();
+        assert!(expected.numbers > 1_000, "{field}: {expected:?}");
+        for (name, engine) in &engines {
+            let told = engine.exceed(&asked).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            assert_eq!(told, expected, "{name}: {field} of {event}");
+        }
+    }
+}
+
+/// A checksum is that of the events and not of their order or place: the same when taken again, and over shards.
+#[tokio::test]
+async fn the_checksum_of_a_day_stays_while_the_day_does() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    let roots = [FieldRoot::Metrics, FieldRoot::Payload];
+    let mut of_clickhouse = Vec::new();
+    for (name, engine) in engines(loaded, false).await {
+        let days = [FIRST, FIRST.tomorrow().unwrap()];
+        let content =
+            async |date| engine.content(date, &roots).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let told = [content(days[0]).await, content(days[1]).await];
+        assert_eq!(told, [content(days[0]).await, content(days[1]).await], "{name}");
+        match name {
+            "SQLite" => assert_eq!(told, [None, None]),
+            _ => assert!(told[0].is_some() && told[0] != told[1], "{name}: {told:?}"),
+        }
+        if name.starts_with("ClickHouse") {
+            of_clickhouse.push(told);
+        }
+    }
+    assert_eq!(of_clickhouse[0], of_clickhouse[1]);
 }
 
 #[tokio::test]

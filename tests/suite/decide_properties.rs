@@ -7,11 +7,13 @@ use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use rampkeeper::decide::{AdviceOnly, Basis, Decision, Facts, Look, Outcome, Situation, decide, promote_at_most_one};
 use rampkeeper::domain::{
-    Alpha, Approval, Bound, Confirmation, Direction, Epoch, Experiment, ExperimentId, ExperimentStatus, Frozen,
-    Guardrail, ManualHold, Margin, Measure, Metric, MetricForm, OnHarm, Policy, RolloutState, RolloutStatus, Rules,
-    Said, Share, Value, Variant, VariantConfig, VariantId, Wish,
+    Aggregate, AggregateOf, Alpha, Approval, Bound, Confirmation, DesignEffect, Direction, Epoch, Experiment,
+    ExperimentId, ExperimentStatus, FromAggregates, Frozen, Guardrail, ManualHold, Margin, Measure, Metric, MetricForm,
+    OnHarm, Policy, RolloutState, RolloutStatus, Rules, Said, Share, Value, Variant, VariantConfig, VariantId, Wish,
 };
-use rampkeeper::evidence::{Assessment, Cohort, CohortHealth, Comparison, DayState, Vanished, Verdict, assess};
+use rampkeeper::evidence::{
+    Assessment, Cohort, CohortHealth, Comparison, DayState, EventLevel, FromEvents, Vanished, Verdict, assess,
+};
 use rampkeeper::plan::{Moment, plan};
 use rampkeeper::stats::Moments;
 use uuid::Uuid;
@@ -263,6 +265,33 @@ fn stored<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
+/// The same numbers, known of aggregates over events alone.
+fn of_aggregates(case: &Case, allowed: FromAggregates) -> Case {
+    let mut blind = case.clone();
+    blind.policy.from_aggregates = allowed;
+    let design_effect = DesignEffect::try_from(2.0).unwrap();
+    let metrics = metrics().into_iter().map(|(name, metric)| {
+        let form = MetricForm::Aggregate(Aggregate { of: AggregateOf::Mean(name.clone()), design_effect });
+        (name, Metric { form, ..metric })
+    });
+    let comparison = Comparison {
+        since: None,
+        control: id(0),
+        candidate: id(1),
+        candidates: 1,
+        policy: &blind.policy,
+        metrics: &metrics.collect(),
+        cohorts: &case.cohorts,
+        epochs: &epochs(&case.experiment),
+        as_of: AS_OF,
+    };
+    let told = assess(&comparison).from_events;
+    let level = |metric: &str| EventLevel { metric: metric.into(), design_effect: 2.0 };
+    assert_eq!(told, Some(FromEvents { metrics: METRICS.map(level).into(), allowed }));
+    blind.assessment.from_events = told;
+    blind
+}
+
 fn goes_up(decision: &Decision) -> bool {
     matches!(decision.outcome, Outcome::Ramp { .. } | Outcome::Promote)
 }
@@ -316,6 +345,22 @@ proptest! {
         };
         prop_assert_eq!(serde_json::to_string(&again.decide_on(&basis.facts)).unwrap(), bytes);
         prop_assert_eq!(stored(&decision), decision);
+    }
+
+    #[test]
+    fn aggregates_raise_no_further_than_they_may_and_hide_no_rollback(case in case()) {
+        let known = case.decide();
+        for allowed in [FromAggregates::Lower, FromAggregates::Ramp, FromAggregates::Promote] {
+            let decision = of_aggregates(&case, allowed).decide();
+            let may = match decision.outcome {
+                Outcome::Promote => FromAggregates::Promote,
+                Outcome::Ramp { .. } => FromAggregates::Ramp,
+                Outcome::Rollback | Outcome::Hold => FromAggregates::Lower,
+            };
+            prop_assert!(may <= allowed, "{allowed:?}: {decision:?}");
+            prop_assert_eq!(decision.outcome == Outcome::Rollback, known.outcome == Outcome::Rollback);
+            prop_assert_eq!(allowed == FromAggregates::Promote && decision != known, false, "{:?}", decision);
+        }
     }
 
     #[test]
@@ -419,6 +464,18 @@ proptest! {
         let wish = Wish { approved: None, ..case.facts.wish.clone() };
         let easier = Case::new(policy, (2, 5000), case.cohorts.clone(), wish);
         prop_assert_eq!(easier.decide().outcome, Outcome::Promote, "{:?}", easier.decide());
+    }
+
+    #[test]
+    fn what_would_be_promoted_is_not_from_aggregates_unless_allowed(case in promising()) {
+        prop_assume!(case.decide().outcome == Outcome::Promote);
+        for allowed in [FromAggregates::Lower, FromAggregates::Ramp] {
+            let decision = of_aggregates(&case, allowed).decide();
+            prop_assert_eq!(&decision.outcome, &Outcome::Hold);
+            prop_assert_eq!(decision.reasons[0].kind(), "from_aggregates");
+            prop_assert!(decision.needs_somebody());
+        }
+        prop_assert_eq!(of_aggregates(&case, FromAggregates::Promote).decide().outcome, Outcome::Promote);
     }
 
     #[test]

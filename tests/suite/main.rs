@@ -1,5 +1,6 @@
 //! Everything that needs more than one module: against real servers, and through the program as its users see it.
 
+mod aggregates_real;
 mod analyze;
 mod applying;
 mod architecture;
@@ -15,12 +16,14 @@ mod embedded;
 mod faults;
 mod flip_properties;
 mod forms_real;
+mod freezing;
 mod fuzz;
 mod inspect;
 mod mail_real;
 mod mail_rich;
 mod night_real;
 mod operator;
+mod percentiles;
 mod program;
 mod readme;
 mod redraw;

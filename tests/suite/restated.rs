@@ -57,6 +57,36 @@ async fn restated_data_are_read_again_and_told_with_what_they_would_have_meant()
     assert_eq!(world.count(revisions).await, 1);
 }
 
+/// The same number of events with other costs is found by their checksum, where one is taken, and by nothing else.
+#[tokio::test]
+async fn events_that_were_changed_in_place_are_found_by_checksums() {
+    for checksums in [false, true] {
+        let mut world = World::new(vec![harmful("costly")]).await;
+        if checksums {
+            world.settings["evidence"] = serde_json::json!({ "restatement": "checksums" });
+            world.configure();
+        }
+        let first = world.live(day(0)).await;
+        world.live(day(1)).await;
+        let mut dearer = first.events.clone();
+        dearer.iter_mut().for_each(|event| event.cost = event.cost.map(|cost| cost * 1.01));
+        save(&world.events(day(0)), &mut events_frame(&dearer));
+        world.night(day(1), 0).await;
+        let before = world.count("SELECT count(content) FROM rampkeeper_partitions").await;
+        assert_eq!(before > 0, checksums);
+        save(&world.events(day(0)), &mut events_frame(&first.events));
+        world.live(day(2)).await;
+        let night = world.night(day(2), 0).await;
+        let restated = world.count("SELECT count(*) FROM rampkeeper_cohorts WHERE revision > 0").await;
+        assert_eq!(restated, if checksums { 2 } else { 0 }, "{night:#}");
+        // What was found is found once.
+        world.live(day(3)).await;
+        world.night(day(3), 0).await;
+        let again = world.count("SELECT count(*) FROM rampkeeper_cohorts WHERE revision > 0").await;
+        assert_eq!(again, restated);
+    }
+}
+
 #[tokio::test]
 async fn a_day_that_is_half_gone_is_no_restatement() {
     let mut world = World::new(vec![harmful("costly")]).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::date;
 use rampkeeper::domain::{
-    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Measure, Metric,
-    MetricForm, Value,
+    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, FieldRoot, Measure,
+    Metric, MetricForm, Value,
 };
 use rampkeeper::warehouse::{Collected, PostgresSettings, PostgresWarehouse, Tables, Warehouse, WarehouseError};
 use sqlx::types::Uuid;
@@ -93,6 +93,36 @@ async fn a_large_mean_does_not_swallow_the_variance() {
     assert_eq!(float("mean_y"), 1e9);
     assert!((float("m2_y") / 10_000.0 - 1.0).abs() < 1e-6, "{}", float("m2_y"));
     assert_eq!((float("mean_d"), float("m2_d"), float("c_yd")), (1.0, 0.0, 0.0));
+}
+
+#[tokio::test]
+async fn a_value_that_is_changed_in_place_changes_the_days_checksum() {
+    let postgres = Postgres::shared().await;
+    let url = postgres.database("content").await;
+    postgres.sql(&url, TABLES).await;
+    let insert =
+        "INSERT INTO exp.events SELECT 'plan', 'user', n::text, '{\"a\": 1}', jsonb_build_object('cost', n), NULL,
+                  '2026-01-05T02:00:00Z' FROM generate_series(1, 500) n";
+    postgres.sql(&url, insert).await;
+    let warehouse = PostgresWarehouse::connect(settings(&url)).await.unwrap();
+    let of = async |roots: &[FieldRoot]| warehouse.content(date(2026, 1, 5), roots).await.unwrap();
+    let (metrics, both) = ([FieldRoot::Metrics], [FieldRoot::Metrics, FieldRoot::Context]);
+    let before = (of(&metrics).await, of(&both).await);
+    // Another order of the same rows is the same day.
+    postgres
+        .sql(
+            &url,
+            "CREATE TABLE moved AS TABLE exp.events; TRUNCATE exp.events;
+                        INSERT INTO exp.events SELECT * FROM moved ORDER BY random()",
+        )
+        .await;
+    assert_eq!((of(&metrics).await, of(&both).await), before);
+    // What no metric reads is no matter.
+    postgres.sql(&url, "UPDATE exp.events SET context = '{\"a\": 2}' WHERE unit_id = '77'").await;
+    assert_eq!(of(&metrics).await, before.0);
+    assert_ne!(of(&both).await, before.1);
+    postgres.sql(&url, "UPDATE exp.events SET metrics = '{\"cost\": 77.5}' WHERE unit_id = '77'").await;
+    assert_ne!(of(&metrics).await, before.0);
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn last_complete(
         }
         let state = match warehouse.partition(date).await {
             Ok(found) => {
-                let day = found.map(|p| Day { date, rows: p.rows, latest_event_at: p.latest_event_at });
+                let day = found.map(|p| Day { date, rows: p.rows, latest_event_at: p.latest_event_at, content: None });
                 let state = judge_day(date, day.as_ref(), |before| days.get(&before).map(|day| day.rows));
                 let accepted = asked.config.settings.evidence.accept_days.contains(&date);
                 match day {

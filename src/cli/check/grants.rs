@@ -75,6 +75,11 @@ fn shares_the_user(config: &Config) -> bool {
 
 /// What reading events needs, which depends on what the metrics read of them.
 fn needed_by_events(config: &Config) -> Needed {
+    if config.settings.warehouse.aggregates.is_some() {
+        let mut needed = needed::needed(needed::WAREHOUSE, &["aggregates"]);
+        needed.relations.retain(|relation, _| relation == "exp.metric_aggregates");
+        return needed;
+    }
     let roots: BTreeSet<FieldRoot> = config
         .metrics
         .values()

@@ -39,6 +39,12 @@ pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>)
 async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, newest: Option<Date>) -> Vec<Finding> {
     let what = &metric.name;
     let day = newest.unwrap_or(asked.as_of);
+    if let Some(measure) = metric.measures().find(|measure| matches!(measure.value, Value::CountUnfrozen(_))) {
+        let place = place(asked.config, metric, Some(measure));
+        let detail =
+            format!("{place}: no threshold is frozen, so it cannot be measured, and who is judged by it is held");
+        return vec![Finding::fail(AREA, what, detail, "run `rampkeeper freeze-thresholds`")];
+    }
     match in_time(warehouse.rehearse(metric, day)).await {
         Ok(samples) if newest.is_some() => {
             let faults: Vec<Finding> =
@@ -74,7 +80,10 @@ fn judge(config: &Config, metric: &Metric, sample: &Sample, day: Date) -> Option
     let mend = format!("correct the name at {place}, or mend what writes the events");
     let what = &metric.name;
     if *events == 0 {
-        let detail = format!("{place}: there is no event of type {event:?} on {day}");
+        let detail = match metric.aggregate() {
+            Some(_) => format!("{place}: there are no aggregates of {event:?} on {day}"),
+            None => format!("{place}: there is no event of type {event:?} on {day}"),
+        };
         return Some(Finding::warn(AREA, what, detail, mend));
     }
     if *missing == *events {
@@ -106,11 +115,12 @@ fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String 
             MetricForm::Mean { .. } => "value",
             MetricForm::Ratio { numerator, .. } if numerator == measure => "numerator",
             MetricForm::Ratio { .. } => "denominator",
+            MetricForm::Aggregate(_) => "aggregate",
         });
         keys.extend(match &measure.value {
             Value::Count => vec!["event"],
             Value::Sum(_) => vec!["sum"],
-            Value::CountAbove(..) => vec!["count_above", "field"],
+            Value::CountAbove(..) | Value::CountUnfrozen(_) => vec!["count_above", "field"],
         });
     }
     config.place_in_metrics(&keys)

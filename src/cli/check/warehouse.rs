@@ -59,7 +59,11 @@ async fn tables(asked: &Asked<'_>, warehouse: &dyn Examine) -> Vec<Finding> {
     let mend = "mend the table or the export; docs/domain.md names the columns that are read";
     match in_time(warehouse.faults(asked.as_of)).await {
         Ok(faults) if faults.is_empty() => {
-            vec![Finding::ok(AREA, "tables", "events and assignments have the columns that are read")]
+            let tables = match asked.config.settings.warehouse.aggregates {
+                Some(_) => "the aggregates have the columns that are read",
+                None => "events and assignments have the columns that are read",
+            };
+            vec![Finding::ok(AREA, "tables", tables)]
         }
         Ok(faults) => {
             let told = faults.into_iter().map(|fault| in_one_line(&fault.into()));

@@ -8,11 +8,11 @@ use url::Url;
 
 use super::{Patience, control_address, encrypted};
 use crate::cli::address::{self, Protection};
-use crate::config::{ClickhouseEntry, Config, MysqlEntry, PostgresEntry, SqliteEntry};
+use crate::config::{AggregatesEntry, BucketWord, ClickhouseEntry, Config, MysqlEntry, PostgresEntry, SqliteEntry};
 use crate::domain::TableName;
 use crate::warehouse::{
-    ClickhouseSettings, ClickhouseWarehouse, Examine, LakeWarehouse, MysqlSettings, MysqlWarehouse, PostgresSettings,
-    PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables,
+    AggregatesWarehouse, BucketSize, ClickhouseSettings, ClickhouseWarehouse, Examine, LakeWarehouse, MysqlSettings,
+    MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables,
 };
 
 /// Seconds that one query may take, unless told.
@@ -22,6 +22,9 @@ const STATEMENT_TIMEOUT_SECONDS: u64 = 600;
 pub(super) async fn open(config: &Config, patience: Patience) -> anyhow::Result<Box<dyn Examine>> {
     let entry = &config.settings.warehouse;
     let limit = statement_timeout(config).min(patience.longest);
+    if let Some(aggregates) = &entry.aggregates {
+        return open_aggregates(config, aggregates, limit).await;
+    }
     if let Some(entry) = &entry.postgres {
         return Ok(Box::new(postgres(config, entry, limit).await?));
     }
@@ -40,6 +43,37 @@ pub(super) async fn open(config: &Config, patience: Patience) -> anyhow::Result<
             Ok(Box::new(LakeWarehouse::open_by(config.base.join(&lake.path), word)?))
         }
         None => Err(anyhow!("warehouse: give one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`")),
+    }
+}
+
+/// Aggregates in the database that is named beside them.
+async fn open_aggregates(
+    config: &Config,
+    entry: &AggregatesEntry,
+    limit: Duration,
+) -> anyhow::Result<Box<dyn Examine>> {
+    let bucket = match entry.bucket {
+        BucketWord::Hourly => BucketSize::Hour,
+        BucketWord::Daily => BucketSize::Day,
+    };
+    let nowhere = || anyhow!("warehouse.aggregates: give `postgres` or `sqlite` beside it");
+    let warehouse = &config.settings.warehouse;
+    Ok(match (&warehouse.postgres, &warehouse.sqlite) {
+        (Some(postgres), _) => Box::new(
+            AggregatesWarehouse::over(self::postgres(config, postgres, limit).await?, bucket).ok_or_else(nowhere)?,
+        ),
+        (None, Some(sqlite)) => {
+            Box::new(AggregatesWarehouse::over(self::sqlite(config, sqlite, limit).await?, bucket).ok_or_else(nowhere)?)
+        }
+        (None, None) => return Err(nowhere()),
+    })
+}
+
+/// The tables of a database, with the aggregates in place of both where these are configured.
+fn or_aggregates(config: &Config, tables: Tables, otherwise: TableName) -> Tables {
+    match &config.settings.warehouse.aggregates {
+        Some(entry) => tables.with_aggregates(entry.table.clone().unwrap_or(otherwise)),
+        None => tables,
     }
 }
 
@@ -73,6 +107,7 @@ fn tables(otherwise: Tables, events: &Option<TableName>, assignments: &Option<Ta
     Tables {
         events: events.clone().unwrap_or(otherwise.events),
         assignments: assignments.clone().unwrap_or(otherwise.assignments),
+        aggregates: None,
     }
 }
 
@@ -81,7 +116,11 @@ async fn postgres(config: &Config, entry: &PostgresEntry, limit: Duration) -> an
         url: postgres_address(config, entry)?.expose_secret().to_owned(),
         statement_timeout: limit,
         max_connections: 2,
-        tables: tables(Tables::of_schema("exp"), &entry.events, &entry.assignments),
+        tables: or_aggregates(
+            config,
+            tables(Tables::of_schema("exp"), &entry.events, &entry.assignments),
+            TableName::of("exp", "metric_aggregates"),
+        ),
     };
     Ok(PostgresWarehouse::connect(settings).await?)
 }
@@ -90,7 +129,11 @@ async fn sqlite(config: &Config, entry: &SqliteEntry, limit: Duration) -> anyhow
     let settings = SqliteSettings {
         path: config.base.join(&entry.path),
         statement_timeout: limit,
-        tables: tables(Tables::embedded(), &entry.events, &entry.assignments),
+        tables: or_aggregates(
+            config,
+            tables(Tables::embedded(), &entry.events, &entry.assignments),
+            TableName::plain("exp_metric_aggregates"),
+        ),
     };
     Ok(SqliteWarehouse::open(settings).await?)
 }

@@ -61,6 +61,11 @@ pub(super) fn meaning(reason: &Reason) -> String {
             };
             format!("The job would {would}, but {who} in promotion.yml. Do it by hand, or let the job act.")
         }
+        Reason::FromAggregates { step } => format!(
+            "All that was looked at would let the job {step}. But it is made from aggregates over events, which know no units: \
+             neither whether units split as planned nor how alike a unit's events are. Measure by units, decide by hand, or \
+             set `from_aggregates` in promotion.yml."
+        ),
         Reason::RolledBackByHand { said } => format!("{} took it off: {}", said.by, said.reason),
         Reason::HeldByHand { hold } => {
             let until = match hold.until {

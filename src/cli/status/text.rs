@@ -5,7 +5,7 @@ use jiff::Unit;
 use jiff::tz::TimeZone;
 
 use super::in_force::InForce;
-use super::{Action, Candidate, Status, short};
+use super::{Action, Candidate, Status, WaitingVersion, short};
 use crate::cli::output::{keep_whole, table};
 use crate::cli::shown::{SIGNS, Tone, clock, heading, listed, marked, painted, paragraph, plain, tight};
 use crate::decide::{Forecast, Outcome};
@@ -18,6 +18,7 @@ const FOLLOW_UPS: usize = 10;
 pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
     let mut told = headline(status);
     let (open, closed): (Vec<&Candidate>, Vec<&Candidate>) = status.candidates.iter().partition(|c| is_open(c));
+    told.push_str(&cautions(&open));
     if !open.is_empty() {
         told.push_str(&candidates(&open));
         told.push_str(&paragraph(&painted(SIGNS, Tone::Faint)));
@@ -33,6 +34,11 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
         let names: Vec<String> = status.without_candidate.iter().map(|name| plain(name)).collect();
         told.push_str(&heading("Without a candidate"));
         told.push_str(&paragraph(&format!("{}: no variant beside control has a share", names.join(", "))));
+    }
+    if !status.waiting.is_empty() {
+        told.push_str(&heading("Waiting to come in"));
+        let line = |waiting: &WaitingVersion| format!("{}: {}", plain(&waiting.experiment), plain(&waiting.told));
+        told.push_str(&listed("·", status.waiting.iter().map(line)));
     }
     if !status.in_force.is_empty() {
         told.push_str(&heading("In force"));
@@ -52,6 +58,23 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
         )));
     }
     told
+}
+
+/// What limits how far decisions may be trusted, each caution once.
+fn cautions(open: &[&Candidate]) -> String {
+    let mut told: Vec<(&str, Vec<String>)> = Vec::new();
+    for candidate in open {
+        let Some(caution) = candidate.caution.as_deref() else { continue };
+        let name = format!("{}/{}", plain(&candidate.experiment), plain(&candidate.name));
+        match told.iter_mut().find(|(known, _)| *known == caution) {
+            Some((_, names)) => names.push(name),
+            None => told.push((caution, vec![name])),
+        }
+    }
+    let line = |(caution, names): (&str, Vec<String>)| {
+        paragraph(&painted(&format!("{} ({})", plain(caution), names.join(", ")), Tone::Bad))
+    };
+    told.into_iter().map(line).collect()
 }
 
 fn is_open(candidate: &Candidate) -> bool {

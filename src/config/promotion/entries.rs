@@ -65,6 +65,9 @@ pub struct PolicyEntry {
     pub(super) freezes: Option<Vec<FreezeEntry>>,
     /// `act` (the default), or `advise`: say what would be done, and change nothing.
     pub(super) mode: Option<ModeWord>,
+    /// What may be decided from aggregates, where the metrics are made from them: `lower` (the default: roll back and hold),
+    /// `ramp` as well, or `promote` too.
+    pub(super) from_aggregates: Option<FromAggregatesWord>,
     /// The mail addresses of those who answer for the experiment.
     pub(super) owners: Option<Vec<String>>,
     /// Whether the night lets candidates in by itself once they passed offline evaluation; false unless told.
@@ -109,6 +112,14 @@ pub(super) enum ApprovalWord {
 pub(super) enum ModeWord {
     Act,
     Advise,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FromAggregatesWord {
+    Lower,
+    Ramp,
+    Promote,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use super::super::document::Document;
 use super::super::fault::Fault;
 use super::entries::{
-    AfterDeadlineWord, AlphasEntry, ApprovalWord, ConfirmationEntry, ExistingUnitsWord, GuardrailEntry, ModeWord,
-    OnHarmWord, OnSrmWord, PolicyEntry, RequireWord, StageEntry, SuccessEntry, SuccessTestWord,
+    AfterDeadlineWord, AlphasEntry, ApprovalWord, ConfirmationEntry, ExistingUnitsWord, FromAggregatesWord,
+    GuardrailEntry, ModeWord, OnHarmWord, OnSrmWord, PolicyEntry, RequireWord, StageEntry, SuccessEntry,
+    SuccessTestWord,
 };
 use crate::domain::{
-    AfterDeadline, Alpha, Alphas, Approval, Bound, Confirmation, Direction, ExistingUnits, Guardrail, Margin, Metric,
-    Mode, OnHarm, OutOfRange, Policy, Require, Share, Stage, Success, SuccessMetric, SuccessTest,
+    AfterDeadline, Alpha, Alphas, Approval, Bound, Confirmation, Direction, ExistingUnits, FromAggregates, Guardrail,
+    Margin, Metric, Mode, OnHarm, OutOfRange, Policy, Require, Share, Stage, Success, SuccessMetric, SuccessTest,
 };
 
 /// Turns entries into policies, gathering faults on the way; a faulty value is replaced by a harmless one, and the
@@ -84,6 +85,12 @@ impl Resolver<'_> {
                 None => before.srm_blocks_rollback,
             },
             complete_on_promote: promote.complete_experiment.unwrap_or(before.complete_on_promote),
+            from_aggregates: match entry.from_aggregates {
+                Some(FromAggregatesWord::Lower) => FromAggregates::Lower,
+                Some(FromAggregatesWord::Ramp) => FromAggregates::Ramp,
+                Some(FromAggregatesWord::Promote) => FromAggregates::Promote,
+                None => before.from_aggregates,
+            },
         };
         self.check_nights(entry, &policy);
         if entry.after_max_nights.is_some() && policy.max_nights.is_none() {

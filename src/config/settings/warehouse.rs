@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::SettingsFile;
 use super::address::{Connection, POSTGRES_OR_SQLITE, Schemes, address, encryption};
+use super::aggregates::{self, AggregatesEntry};
 use crate::config::secret::SecretRef;
 use crate::domain::TableName;
 
@@ -25,6 +26,9 @@ pub struct WarehouseEntry {
     pub clickhouse: Option<ClickhouseEntry>,
     /// A folder of Parquet files.
     pub lake: Option<LakeEntry>,
+    /// Reads aggregates over events from the PostgreSQL or SQLite database that is named beside it, and nothing else: for
+    /// where neither events nor assignments are kept.
+    pub aggregates: Option<AggregatesEntry>,
     /// What makes a unit exposed: its first row in the table of assignments, unless told.
     #[serde(default)]
     pub exposure: ExposureWord,
@@ -157,6 +161,7 @@ pub(super) fn check(fault: &mut impl FnMut(&str, &str), file: &SettingsFile) {
     if given.into_iter().filter(|given| *given).count() != 1 {
         fault("/warehouse", "give exactly one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`");
     }
+    aggregates::check(fault, warehouse);
     if let Some(mysql) = &warehouse.mysql {
         mysql_url(fault, mysql);
     }

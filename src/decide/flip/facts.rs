@@ -56,6 +56,7 @@ fn take_away(reason: &Reason, facts: &mut Facts, assessment: &mut Assessment) ->
         Reason::NotWholeWeeks { days, .. } => older(facts, (7 - days % 7) % 7),
         Reason::CoolingDown { .. } => facts.changed_on = None,
         Reason::NotConfirmed { needed, .. } => facts.shown_before = *needed,
+        Reason::FromAggregates { .. } => assessment.from_events = None,
         Reason::AwaitingApproval { .. } | Reason::Rejected { .. } => {
             facts.wish.rejected = None;
             facts.wish.approved = Some(Said { by: "somebody".to_owned(), reason: "as if".to_owned() });

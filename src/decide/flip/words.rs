@@ -96,6 +96,7 @@ fn without(reason: &Reason) -> String {
         Reason::NotWholeWeeks { .. } => "had the stage lasted whole weeks".to_owned(),
         Reason::CoolingDown { .. } => "had the allocations not changed lately".to_owned(),
         Reason::NotConfirmed { needed, .. } => format!("had it been shown on {needed} nights"),
+        Reason::FromAggregates { .. } => "had units been known, and shown the same".to_owned(),
         Reason::AwaitingApproval { .. } => "had somebody approved it".to_owned(),
         Reason::Rejected { said } => format!("had {} approved instead of rejected it", said.by),
         Reason::AdviceOnly { .. } => "had the job been allowed to act".to_owned(),

@@ -74,7 +74,8 @@ impl<'c> Course<'c> {
         }
         match result {
             Ok(nights) => Some(Ok(nights)),
-            Err(Unforeseen::Never(why)) => Some(Err(why)),
+            // What rests on too few units may bring a wrong date, but never a last word.
+            Err(Unforeseen::Never(why)) => self.all_measured(assessment).then_some(Err(why)),
             Err(Unforeseen::Unknown) => None,
         }
     }
@@ -87,17 +88,21 @@ impl<'c> Course<'c> {
         let mut bounded = Vec::new();
         for reading in binding(comparison, assessment) {
             let Bound::Margin(margin) = reading.bound else { continue };
-            let harm = reading.estimated_harm().filter(|_| measured(reading))?;
-            let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - harm;
+            let gap = budget / to.as_f64().max(f64::MIN_POSITIVE) - reading.estimated_harm()?;
             if gap <= 0.0 {
                 let metric = &reading.metric;
-                return Some(Err(format!("with its present estimate {metric} would lose more than the risk budget")));
+                return measured(reading)
+                    .then(|| Err(format!("with its present estimate {metric} would lose more than the risk budget")));
             }
             let se_of = contrasts(reading, budget / to.as_f64().max(f64::MIN_POSITIVE));
             bounded.push(Wanted { reading, gap, tau: margin.get(), se_of, alpha });
         }
         let late = |metric| format!("at the present rate the loss of {metric} would not be bounded in two years");
         (self.seen > 0.0 && self.gain > 0.0).then(|| self.by_sequence(&bounded).map_err(late))
+    }
+
+    fn all_measured(&self, assessment: &Assessment) -> bool {
+        binding(self.comparison, assessment).chain(&assessment.success).all(measured)
     }
 
     /// The sets of readings of which one must be shown as a whole; or why there is none to get there.
@@ -241,7 +246,7 @@ fn measured(reading: &Reading) -> bool {
 /// What is to be shown of a reading, or why its present estimate does not get there.
 fn wanted(reading: &Reading, superior: bool, alpha: f64) -> Result<Wanted<'_>, Unforeseen> {
     let metric = &reading.metric;
-    let Some(harm) = reading.estimated_harm().filter(|_| measured(reading)) else { return Err(Unforeseen::Unknown) };
+    let Some(harm) = reading.estimated_harm() else { return Err(Unforeseen::Unknown) };
     let (gap, tau, line) = match reading.bound {
         Bound::Margin(margin) if superior => (-harm, margin.get(), "better than control"),
         Bound::Margin(margin) => (margin.get() - harm, margin.get(), "within its margin"),

@@ -1,7 +1,9 @@
 //! What is wrong with an experiment's own configuration.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::control::ExperimentRecord;
-use crate::domain::{Policy, Variant};
+use crate::domain::{Metric, Policy, Variant};
 use crate::plan::Versions;
 
 /// Faults of the experiment that concern every candidate.
@@ -29,6 +31,17 @@ pub fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> 
         faults.push(format!("the allocations sum to {sum}, not to 1; mend exp.variants.allocation"));
     }
     faults
+}
+
+/// Metrics that the experiment is to be judged by and that cannot be measured yet.
+pub fn unfrozen(metrics: &BTreeMap<String, Metric>, policy: &Policy) -> Vec<String> {
+    let guarded = policy.guardrails.iter().map(|guardrail| &guardrail.metric);
+    let named: BTreeSet<&String> = guarded.chain(policy.success.metrics.iter().map(|s| &s.metric)).collect();
+    let unfrozen = named.into_iter().filter(|name| metrics.get(*name).is_some_and(|metric| !metric.is_frozen()));
+    let told = unfrozen.map(|name| {
+        format!("metric {name} has no threshold yet; `rampkeeper freeze-thresholds` takes it from the days before")
+    });
+    told.collect()
 }
 
 /// Faults of one candidate.

@@ -24,7 +24,7 @@ pub(super) fn message(report: &NightReport) -> Value {
         json!({ "type": "header", "text": { "type": "plain_text", "text": escaped(&headline, LONGEST_HEADER) } }),
         context(&format!("As of {}{}", report.as_of, report.run.map_or(String::new(), |run| format!(" · run {run}")))),
     ];
-    let mut told: Vec<String> = Vec::new();
+    let mut told: Vec<String> = report.cautions().iter().map(|caution| escaped(caution, LONGEST_CANDIDATE)).collect();
     told.extend(listed("Not as decided", report.incidents.iter().map(ToString::to_string)));
     told.extend(listed("Still to be done", report.unfinished.iter().cloned()));
     let (cards, lines): (Vec<_>, Vec<_>) = report.experiments.iter().partition(|experiment| has_card(experiment));

@@ -21,6 +21,7 @@ fn candidate(name: &str, outcome: Outcome, reasons: Vec<Reason>) -> CandidateRep
         forecast: None,
         before: None,
         split_needed: None,
+        percentiles: Vec::new(),
         name: name.into(),
         decision_id: Some(Uuid::from_u128(7)),
         revision: 0,
@@ -39,6 +40,7 @@ fn candidate(name: &str, outcome: Outcome, reasons: Vec<Reason>) -> CandidateRep
             multiple_exposure: 0.0,
             events: 1000,
             not_numbers: 0,
+            from_events: None,
         },
     }
 }

@@ -62,6 +62,7 @@ fn night(day: i8, verdict: Verdict, units: (u64, u64), mismatch: bool) -> PastNi
             multiple_exposure: 0.0,
             events: 1,
             not_numbers: 0,
+            from_events: None,
         },
     }
 }
@@ -84,6 +85,7 @@ fn story(nights: Vec<PastNight>) -> CandidateStory {
             forecast: None,
             before: None,
             split_needed: None,
+            percentiles: Vec::new(),
         },
         report: ExperimentReport {
             name: "e".into(),

@@ -6,7 +6,8 @@ use super::command::{Command, commands_of};
 use super::line::Line;
 use super::metric::MetricRow;
 use super::{Tone, change, plain};
-use crate::decide::{EValue, Forecast, Outcome, Reason};
+use crate::decide::{EValue, Forecast, Outcome, Reason, Rounded};
+use crate::evidence::{Percentile, PercentileReading};
 use crate::report::night::{CandidateReport, ExperimentReport, Standing};
 use crate::report::words::{Count, Words};
 
@@ -60,6 +61,8 @@ pub struct CandidateCard {
     pub metrics: Vec<MetricRow>,
     /// The head of their table.
     pub caption: String,
+    /// Percentiles of both arms, which decide nothing.
+    pub percentiles: Vec<String>,
     /// Units per arm.
     pub units: String,
     /// How units split.
@@ -191,9 +194,10 @@ impl CandidateCard {
             needs_you: needs_you(candidate, words),
             forecast: candidate.forecast.as_ref().map(|forecast| plain(&forecast.to_string())),
             metrics: guardrails.chain(success).collect(),
+            percentiles: candidate.percentiles.iter().map(|reading| percentile_of(reading, words)).collect(),
             caption: words.fill("table", &[("candidate", &name)]),
             units: words.fill(
-                "units_of",
+                if assessment.from_events.is_some() { "events_of" } else { "units_of" },
                 &[("control", &Count(assessment.control_units)), ("candidate", &Count(assessment.candidate_units))],
             ),
             split: split_of(candidate, words),
@@ -212,7 +216,25 @@ impl CandidateCard {
     }
 }
 
+/// `latency p99: 980 (950 to 1020) → 1010 (970 to 1060)`.
+fn percentile_of(reading: &PercentileReading, words: &Words) -> String {
+    let end = |end: Option<f64>| end.map_or("?".to_owned(), |end| Rounded(end).to_string());
+    let arm = |arm: &Option<Percentile>| match arm {
+        Some(found) => {
+            let interval = words.fill("interval", &[("low", &end(found.low)), ("high", &end(found.high))]);
+            format!("{} ({interval})", Rounded(found.value))
+        }
+        None => "–".to_owned(),
+    };
+    let level = Rounded(100.0 * reading.level);
+    let (name, control, candidate) = (plain(&reading.name), arm(&reading.control), arm(&reading.candidate));
+    words.fill("percentile", &[("name", &name), ("level", &level), ("control", &control), ("candidate", &candidate)])
+}
+
 fn split_of(candidate: &CandidateReport, words: &Words) -> SplitView {
+    if candidate.assessment.from_events.is_some() {
+        return SplitView { text: words.say("split_of_events"), mismatch: false };
+    }
     let Some(split) = &candidate.assessment.split else {
         return SplitView { text: words.say("split_unknown"), mismatch: false };
     };
@@ -238,6 +260,7 @@ pub(super) fn needs_you(candidate: &CandidateReport, words: &Words) -> Option<St
 fn asks(reason: &Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::AwaitingApproval { .. } => "needs_you_approve",
+        Reason::FromAggregates { .. } => "needs_you_aggregates",
         Reason::SampleRatioMismatch { .. } => "needs_you_split",
         Reason::MultipleExposure { .. } => "needs_you_exposed",
         Reason::LimitBrokenByBoth { .. } => "needs_you_limit",

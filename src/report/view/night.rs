@@ -24,6 +24,8 @@ pub struct Digest {
     pub preheader: String,
     /// The first line's parts: acted, needs you, broken, quiet.
     pub parts: Vec<Part>,
+    /// What limits how far decisions may be trusted.
+    pub cautions: Vec<String>,
     /// What changed or needs somebody, in a line each, where there is more than one card.
     pub glance: Vec<Line>,
     /// How many more there are.

@@ -34,6 +34,8 @@ fn types(holds: Holds) -> &'static [&'static str] {
         Holds::Text => &["String"],
         Holds::Key => &["String", "UUID"],
         Holds::Instant => &["DateTime", "Int64"],
+        Holds::Count => &["UInt64", "Int64"],
+        Holds::Number => &["Float64"],
         Holds::Json => &[],
     }
 }
@@ -70,7 +72,7 @@ pub(super) async fn of(server: &Clickhouse) -> Result<Layout, WarehouseError> {
             );
             layout.shards = server.look(&sql).await?.first().and_then(|row| row[0].integer()).unwrap_or(0);
             layout.cluster = Some(events.cluster);
-            layout.tables = Tables { events: events.local, assignments: assignments.local };
+            layout.tables = Tables { events: events.local, assignments: assignments.local, aggregates: None };
         }
         (events, _) => {
             let (there, here) = if events.is_some() { ("events", "assignments") } else { ("assignments", "events") };

@@ -7,10 +7,10 @@ use polars::prelude::{Column, DataType, Expr, col, len, lit};
 use super::columns::{Wanted, collect, scan};
 use super::events::{column_of, latest, wanted};
 use super::files::{Day, Folders, Table};
-use super::{LakeWarehouse, assignments, on_worker};
-use crate::domain::{Metric, Session};
+use super::{LakeWarehouse, assignments, exceed, on_worker};
+use crate::domain::{Measure, Metric, Session, Value};
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::examine::{Examine, SAMPLE, Sample, rehearsal};
+use crate::warehouse::examine::{Examine, Exceeded, Exceeding, SAMPLE, Sample, rehearsal};
 
 #[async_trait]
 impl Examine for LakeWarehouse {
@@ -41,6 +41,16 @@ impl Examine for LakeWarehouse {
             Ok(newest(&folders, Table::Events, until)?.map(|day| day.date))
         })
         .await
+    }
+
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        let folders = self.folders.clone();
+        let measure = Measure { event: asked.event.to_owned(), value: Value::Sum(asked.field.clone()) };
+        let needs = rehearsal(&Metric::of_units("the field", measure), asked.from)?;
+        let (event, field, edges) = (asked.event.to_owned(), asked.field.clone(), asked.edges.to_vec());
+        let question = exceed::Question { event, field, from: asked.from, to: asked.to, edges };
+        let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
+        on_worker(doing, move || exceed::exceed(&folders, &question, &wanted(&needs))).await
     }
 
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError> {

@@ -10,8 +10,10 @@ mod ahead;
 mod arms;
 mod assignments;
 mod columns;
+mod content;
 mod events;
 mod examine;
+mod exceed;
 mod files;
 mod groups;
 mod pass;
@@ -23,7 +25,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::civil::Date;
 
-use crate::domain::CohortRequest;
+use crate::domain::{CohortRequest, FieldRoot};
 
 use self::files::{Folders, Table};
 use super::error::WarehouseError;
@@ -66,6 +68,14 @@ impl Warehouse for LakeWarehouse {
             let latest = events::latest(&day)?;
             let rows = day.files.iter().map(|file| file.rows).sum();
             Ok(Some(Partition { date, rows, latest_event_at: latest.and_then(instant_of) }))
+        })
+        .await
+    }
+
+    async fn content(&self, date: Date, _roots: &[FieldRoot]) -> Result<Option<i64>, WarehouseError> {
+        let folders = self.folders.clone();
+        on_worker(format!("looking at the lake's events of {date}"), move || {
+            folders.day(Table::Events, date)?.map(|day| content::content(&day)).transpose()
         })
         .await
     }

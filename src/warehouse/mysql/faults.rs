@@ -19,6 +19,8 @@ fn types(holds: Holds) -> &'static [&'static str] {
         Holds::Text => &["varchar", "char", "text"],
         Holds::Key => &["char", "varchar", "uuid"],
         Holds::Instant => &["datetime", "timestamp"],
+        Holds::Count => &["bigint", "int"],
+        Holds::Number => &["decimal", "double", "float", "bigint", "int"],
         Holds::Json => &["json", "longtext", "text", "mediumtext"],
     }
 }

@@ -16,6 +16,8 @@ fn types(holds: Holds) -> &'static [&'static str] {
         Holds::Key => &["uuid"],
         Holds::Instant => &["timestamptz"],
         Holds::Json => &["jsonb"],
+        Holds::Count => &["int8", "int4"],
+        Holds::Number => &["numeric", "float8", "float4", "int8", "int4"],
     }
 }
 
@@ -33,7 +35,7 @@ pub(super) fn concerns_schema(error: &sqlx::Error) -> bool {
 /// The columns of the tables that the warehouse reads.
 pub(super) async fn columns(pool: &PgPool, tables: &Tables) -> Result<BTreeMap<String, Columns>, sqlx::Error> {
     let mut columns = BTreeMap::<String, Columns>::new();
-    let names = [tables.events.to_string(), tables.assignments.to_string()];
+    let names: Vec<String> = tables.read().iter().map(|(table, _)| table.to_string()).collect();
     let query = sqlx::query(include_str!("../../../queries/warehouse/postgres/columns.sql")).bind(names.as_slice());
     for row in query.fetch_all(pool).await? {
         columns.entry(row.try_get(0)?).or_default().push((row.try_get(1)?, row.try_get(2)?));
@@ -45,8 +47,7 @@ pub(super) async fn columns(pool: &PgPool, tables: &Tables) -> Result<BTreeMap<S
 pub(super) fn schema_faults(tables: &Tables, columns: &BTreeMap<String, Columns>) -> Vec<WarehouseError> {
     let advice =
         "check that the URL names the right database, that its migrations ran, and that the user may see its schema";
-    let read = [(&tables.assignments, tables::ASSIGNMENTS), (&tables.events, tables::EVENTS)];
-    tables::faults(&read, columns, types, advice)
+    tables::faults(&tables.read(), columns, types, advice)
 }
 
 /// What to do about an error, if it is one of TLS.

@@ -3,8 +3,8 @@
 use sqlx::types::Uuid;
 
 use super::statement::{Bind, Binder};
-use crate::domain::Field;
 use crate::domain::TableName;
+use crate::domain::{Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
 use crate::warehouse::needs::Needs;
@@ -141,6 +141,11 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// A condition by which the engine finds the events that carry an experiment; none if it has no quick way.
     fn carries(&self, _key: Uuid, _binder: &mut Binder) -> Option<String> {
+        None
+    }
+
+    /// The sum of a hash of each event `e`, as far as metrics may read it, in 64 bits; none where there is no hash.
+    fn checksum(&self, _roots: &[FieldRoot]) -> Option<String> {
         None
     }
 

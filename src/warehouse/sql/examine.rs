@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use jiff::civil::{Date, date};
 
 use super::statement::{Bind, Binder, Statement};
-use super::{Engine, Row, SqlWarehouse, cohorts, over_events, rows};
+use super::{Dialect, Engine, Row, SqlWarehouse, cohorts, over_events, rows};
 use crate::domain::{CohortRequest, Metric, Session};
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::examine::{Examine, Remark, SAMPLE, Sample, rehearsal};
+use crate::warehouse::examine::{Examine, Exceeded, Exceeding, Remark, SAMPLE, Sample, rehearsal};
 use crate::warehouse::instants::{date_of, midnight, next_midnight};
 use crate::warehouse::needs::Needs;
 
@@ -50,6 +50,33 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
             .and_then(date_of))
     }
 
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
+        let known = self.engine.known().await?;
+        let dialect = known.dialect.as_ref();
+        let mut binder = Binder::default();
+        let (filter, event) = over(dialect, (asked.from, asked.to), asked.event, &mut binder);
+        let number = dialect.number("json");
+        let beyond = |edge: &f64| {
+            let edge = binder.bind(Bind::Float(*edge));
+            format!(", count(CASE WHEN {number} > {edge} THEN 1 END)")
+        };
+        let beyond: String = asked.edges.iter().map(beyond).collect();
+        let text = include_str!("../../../queries/warehouse/exceed.sql")
+            .replace("{beyond}", &beyond)
+            .replace("{number}", &number)
+            .replace("{json}", &dialect.field(asked.field))
+            .replace("{events}", &dialect.table(&self.engine.tables().events))
+            .replace("{event}", &event)
+            .replace("{filter}", &filter);
+        let rows = self.engine.rows(&binder.finish(&text, dialect), &doing).await?;
+        let row = rows::only(&rows, &doing)?;
+        let counts: Result<Vec<u64>, WarehouseError> =
+            row.iter().map(|cell| cell.count(&doing).map(i64::unsigned_abs)).collect();
+        let mut counts = counts?.into_iter();
+        Ok(Exceeded { numbers: counts.next().unwrap_or_default(), beyond: counts.collect() })
+    }
+
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError> {
         let doing = format!("rehearsing metric {:?}", metric.name);
         let known = self.engine.known().await?;
@@ -71,19 +98,24 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
     }
 }
 
-/// Fills in what the events of that day say of a sample.
-async fn look_at(engine: &dyn Engine, sample: &mut Sample, day: Date, doing: &str) -> Result<(), WarehouseError> {
-    let known = engine.known().await?;
-    let dialect = known.dialect.as_ref();
-    let (from, to) = (midnight(day), next_midnight(midnight(day)));
-    let mut binder = Binder::default();
+/// The condition for the events of some days, and an event type as a parameter.
+fn over(dialect: &dyn Dialect, (first, last): (Date, Date), event: &str, binder: &mut Binder) -> (String, String) {
+    let (from, to) = (midnight(first), next_midnight(midnight(last)));
     let column = format!("e.{}", dialect.quote("timestamp"));
     let instant = dialect.instant(&column);
     let bounds = [from, to].map(|at| binder.bind(Bind::Instant(at)));
     let exactly = format!("{instant} >= {} AND {instant} < {}", bounds[0], bounds[1]);
-    let filter = [dialect.reach(&column, from, to, &mut binder), Some(exactly)];
+    let filter = [dialect.reach(&column, from, to, binder), Some(exactly)];
     let filter: Vec<String> = filter.into_iter().flatten().collect();
-    let event = binder.bind(Bind::Text(sample.event.clone()));
+    (filter.join(" AND "), binder.bind(Bind::Text(event.to_owned())))
+}
+
+/// Fills in what the events of that day say of a sample.
+async fn look_at(engine: &dyn Engine, sample: &mut Sample, day: Date, doing: &str) -> Result<(), WarehouseError> {
+    let known = engine.known().await?;
+    let dialect = known.dialect.as_ref();
+    let mut binder = Binder::default();
+    let (filter, event) = over(dialect, (day, day), &sample.event, &mut binder);
     let limit = binder.bind(Bind::Integer(i64::from(SAMPLE)));
     let (json, missing, number) = match &sample.field {
         Some(field) => (dialect.field(field), dialect.is_missing("json"), dialect.number("json")),
@@ -96,7 +128,7 @@ async fn look_at(engine: &dyn Engine, sample: &mut Sample, day: Date, doing: &st
         .replace("{json}", &json)
         .replace("{events}", &dialect.table(&engine.tables().events))
         .replace("{event}", &event)
-        .replace("{filter}", &filter.join(" AND "))
+        .replace("{filter}", &filter)
         .replace("{limit}", &limit);
     let rows = engine.rows(&binder.finish(&text, dialect), doing).await?;
     let row = rows::only(&rows, doing)?;

@@ -30,7 +30,7 @@ use super::instants::{instant_of, midnight, next_midnight};
 use super::needs::Needs;
 use super::tables::Tables;
 use super::{Collected, Partition, Warehouse};
-use crate::domain::{CohortRequest, Session};
+use crate::domain::{CohortRequest, FieldRoot, Session};
 
 /// What an engine knows of its tables once it has looked at them.
 #[derive(Clone)]
@@ -103,6 +103,17 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         }
         let latest_event_at = latest.filter(|_| events > 0).and_then(instant_of);
         Ok((events > 0).then_some(Partition { date, rows: events.unsigned_abs(), latest_event_at }))
+    }
+
+    async fn content(&self, date: Date, roots: &[FieldRoot]) -> Result<Option<i64>, WarehouseError> {
+        let known = self.engine.known().await?;
+        let dialect = known.dialect.as_ref();
+        let Some(checksum) = dialect.checksum(roots) else { return Ok(None) };
+        let (from, to) = (midnight(date), next_midnight(midnight(date)));
+        let template = include_str!("../../../queries/warehouse/content.sql").replace("{checksum}", &checksum);
+        let doing = format!("taking the checksum of the events of {date}");
+        let rows = self.engine.rows(&over_events(&template, &known, &self.engine, from, to), &doing).await?;
+        Ok(rows::only(&rows, &doing)?[0].integer())
     }
 
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {

@@ -118,7 +118,7 @@ impl Sqlite {
 
     async fn columns(&self) -> Result<std::collections::BTreeMap<String, Columns>, WarehouseError> {
         let mut found = std::collections::BTreeMap::<String, Columns>::new();
-        for table in [&self.settings.tables.events, &self.settings.tables.assignments] {
+        for (table, _) in self.settings.tables.read() {
             let sql = "SELECT name, upper(type) FROM pragma_table_xinfo(?1)".to_owned();
             let statement = Statement { sql, binds: vec![Bind::Text(table.table().to_owned())] };
             for row in self.rows(&statement, "looking at the tables").await? {
@@ -139,6 +139,8 @@ fn types(holds: Holds) -> &'static [&'static str] {
         Holds::Text | Holds::Key => &["TEXT", "VARCHAR", "CHAR", "VARCHAR(255)", "CHAR(36)", "UUID"],
         Holds::Instant => &["TEXT", "TIMESTAMP", "DATETIME"],
         Holds::Json => &["TEXT", "JSON"],
+        Holds::Count => &["INTEGER", "BIGINT", "INT"],
+        Holds::Number => &["REAL", "DOUBLE", "NUMERIC", "DECIMAL(20,6)", "DECIMAL(20, 6)"],
     }
 }
 
@@ -179,9 +181,7 @@ impl Engine for Sqlite {
     }
 
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError> {
-        let Tables { events, assignments } = &self.settings.tables;
-        let read = [(assignments, tables::ASSIGNMENTS), (events, tables::EVENTS)];
-        Ok(tables::faults(&read, &self.columns().await?, types, ADVICE))
+        Ok(tables::faults(&self.settings.tables.read(), &self.columns().await?, types, ADVICE))
     }
 
     async fn remarks(&self) -> Result<Vec<Remark>, WarehouseError> {

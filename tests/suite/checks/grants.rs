@@ -182,6 +182,32 @@ async fn the_warehouse_user_may_read_what_its_queries_need_and_nothing_beside() 
     assert_eq!(answers.states("warehouse"), ["ok"; 4], "{:#?}", answers.0);
 }
 
+/// With aggregates in place of events, the user needs these columns and no others.
+#[tokio::test]
+async fn aggregates_are_read_with_their_own_grants_alone() {
+    let mut granted = Granted::new("granted_aggregates", &["-v", "local_registry=1", "-v", "aggregates=1"]).await;
+    granted.world.settings["warehouse"]["aggregates"] = json!({});
+    granted.world.configure();
+    granted.world.write(
+        "metrics.yml",
+        "metrics:
+  acceptance_rate: { direction: increase, aggregate: { rate: accepted, of: generated, design_effect: 1 } }
+  cost_per_plan: { direction: decrease, aggregate: { mean: cost, design_effect: 1 } }
+",
+    );
+    // To read more than is needed is no fault.
+    assert_eq!(granted.check("grants", 0).await.states("grants"), ["ok", "ok"]);
+    granted.sql("REVOKE ALL ON exp.events, exp.assignments FROM rampkeeper_warehouse").await;
+    assert_eq!(granted.check("grants", 0).await.states("grants"), ["ok", "ok"]);
+    let held = granted.held("warehouse").await;
+    assert_eq!(held.len(), 9, "{held:?}");
+    for privilege in &held {
+        granted.sql(&format!("REVOKE {privilege} FROM rampkeeper_warehouse")).await;
+        granted.check("grants", 1).await;
+        granted.sql(&format!("GRANT {privilege} TO rampkeeper_warehouse")).await;
+    }
+}
+
 /// What `check` says of a grant that is missing is the grant: carried out, it gives back exactly what there was.
 #[tokio::test]
 async fn the_statements_that_mend_give_back_what_was_taken() {

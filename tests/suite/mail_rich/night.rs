@@ -238,6 +238,7 @@ fn assessment(index: usize) -> Assessment {
         multiple_exposure: 0.0001,
         events: 512_345,
         not_numbers: 0,
+        from_events: None,
     }
 }
 

@@ -12,6 +12,10 @@ use super::gates::{Gate, Made, REASONS, place};
 /// from control any more then, and a candidate without a share has its stages before it.
 const APART: [(Gate, Gate); 2] = [(Gate::Deadline, Gate::Room), (Gate::NoShare, Gate::Deadline)];
 
+/// Aggregates are a matter of the whole experiment, and the gate is asked as approvals are: these pairs show its place.
+const OF_UNITS: [(Gate, Gate); 3] =
+    [(Gate::Harm, Gate::UnitsKnown), (Gate::TimeAndUnits, Gate::UnitsKnown), (Gate::UnitsKnown, Gate::Approval)];
+
 /// What one scenario showed, as texts.
 pub fn shown(made: &Made, forecast: Option<&Forecast>) -> BTreeSet<String> {
     let mut shown = BTreeSet::new();
@@ -100,7 +104,9 @@ fn wanted() -> BTreeSet<String> {
     use RolloutStatus::{Promoted, Ramping, RolledBack, Superseded};
     wanted.extend([Ramping, Promoted, RolledBack, Superseded].map(ended));
     for (place, earlier) in Gate::ALL.into_iter().enumerate() {
+        let of_units = |later: Gate| earlier == Gate::UnitsKnown || later == Gate::UnitsKnown;
         let later = Gate::ALL.into_iter().skip(place + 1).filter(|later| !APART.contains(&(earlier, *later)));
+        let later = later.filter(|later| !of_units(*later) || OF_UNITS.contains(&(earlier, *later)));
         wanted.extend(later.map(|later| pair(earlier, later)));
     }
     wanted

@@ -26,6 +26,7 @@ pub enum Gate {
     TimeAndUnits,
     Evidence,
     Room,
+    UnitsKnown,
     Approval,
 }
 
@@ -33,7 +34,7 @@ use Gate::*;
 
 impl Gate {
     /// All of them, in their order.
-    pub const ALL: [Gate; 14] = [
+    pub const ALL: [Gate; 15] = [
         ByHand,
         NotActive,
         Harm,
@@ -47,6 +48,7 @@ impl Gate {
         TimeAndUnits,
         Evidence,
         Room,
+        UnitsKnown,
         Approval,
     ];
 }
@@ -67,6 +69,7 @@ impl fmt::Display for Gate {
             TimeAndUnits => "time and units",
             Evidence => "evidence for the next step",
             Room => "room in the allocation",
+            UnitsKnown => "knowledge of units",
             Approval => "approval",
         })
     }
@@ -116,6 +119,7 @@ reasons! {
     NotShownBetter => Some(Evidence),
     NotConfirmed => Some(Evidence),
     NoRoom => Some(Room),
+    FromAggregates => Some(UnitsKnown),
     AwaitingApproval => Some(Approval),
     Rejected => Some(Approval),
     // What goes with an outcome, or stands before all gates.
@@ -161,8 +165,8 @@ impl Made {
         let mut alone = self.clone();
         // Nobody's mode stands before a gate.
         alone.facts.advice_only = None;
-        // Nobody is asked for an approval that something else would hold up.
-        if gate == Approval {
+        // Neither of these two is asked for where something else holds up.
+        if gate >= UnitsKnown {
             Gate::ALL.into_iter().filter(|earlier| *earlier < gate).for_each(|earlier| alone.open(earlier));
         }
         loop {
@@ -232,6 +236,7 @@ impl Made {
                 readings(assessment).for_each(quiet);
             }
             Room => facts.control_share = Share::ALL,
+            UnitsKnown => assessment.from_events = None,
             Approval => {
                 facts.wish.rejected = None;
                 policy.stages.iter_mut().for_each(|stage| stage.approval = Approval::Auto);
@@ -255,7 +260,7 @@ impl Made {
         }
         faults.extend(told.iter().filter(|gate| !applying.contains(gate)).map(|gate| format!("{gate:?} is no cause")));
         if self.hider().is_none() {
-            let hidden = self.hidden().into_iter().filter(|gate| *gate != Approval);
+            let hidden = self.hidden().into_iter().filter(|gate| *gate < UnitsKnown);
             faults.extend(hidden.map(|gate| format!("{gate:?} applies and is not told")));
         }
         let rises = matches!(self.decision.outcome, Outcome::Ramp { .. } | Outcome::Promote);

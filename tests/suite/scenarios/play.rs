@@ -117,12 +117,16 @@ impl World {
         let memory = PathBuf::from("/dev/shm");
         let dir = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
         let dir = dir.map_err(|error| error.to_string())?;
+        let (warehouse, metrics) = match story.aggregates {
+            true => (json!({ "sqlite": { "path": "control.db" }, "aggregates": {} }), "config/aggregates.yml"),
+            false => (json!({ "lake": { "path": "lake" } }), "config/metrics.yml"),
+        };
         let settings = json!({
             "control": { "url": "sqlite:control.db" },
-            "warehouse": { "lake": { "path": "lake" } },
+            "warehouse": warehouse,
             "registry": { "local": {} },
             "evidence": if story.evidence.is_null() { json!({}) } else { story.evidence.clone() },
-            "metrics": folder().join("config/metrics.yml"),
+            "metrics": folder().join(metrics),
         });
         // JSON is YAML, too.
         std::fs::write(dir.path().join("rampkeeper.yml"), settings.to_string()).map_err(|error| error.to_string())?;

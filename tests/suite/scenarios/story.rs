@@ -15,6 +15,9 @@ pub struct Story {
     pub title: String,
     /// `promotion.yml` as it stands; the real loader reads it.
     pub promotion: Value,
+    /// Whether the warehouse has aggregates over events alone.
+    #[serde(default)]
+    pub aggregates: bool,
     /// The `evidence` part of `rampkeeper.yml`.
     #[serde(default)]
     pub evidence: Value,

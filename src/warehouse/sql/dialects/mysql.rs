@@ -1,6 +1,6 @@
 //! MySQL 8 and MariaDB 10.6 and later, JSON kept as JSON, instants as DATETIME(6) in UTC or as TIMESTAMP(6).
 
-use crate::domain::Field;
+use crate::domain::{Field, FieldRoot};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 
 /// What a number too large for a double reads as.
@@ -76,6 +76,12 @@ impl Dialect for Mysql {
 
     fn integer(&self, number: &str) -> String {
         format!("CAST({number} AS SIGNED)")
+    }
+
+    fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
+        let json: String = roots.iter().map(|root| format!(", e.{}", self.quote(root.as_str()))).collect();
+        let told = format!("concat_ws(char(31), e.event_type, e.unit_type, e.unit_id, e.`timestamp`{json})");
+        Some(format!("CAST(coalesce(sum(crc32({told})), 0) AS SIGNED)"))
     }
 
     fn contexts(&self) -> Contexts {

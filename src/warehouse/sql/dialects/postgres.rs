@@ -2,7 +2,7 @@
 
 use sqlx::types::Uuid;
 
-use crate::domain::Field;
+use crate::domain::{Field, FieldRoot};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 use crate::warehouse::sql::statement::{Bind, Binder};
 
@@ -82,6 +82,16 @@ impl Dialect for Postgres {
 
     fn integer(&self, number: &str) -> String {
         format!("CAST({number} AS bigint)")
+    }
+
+    fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
+        let micros = self.micros("e.timestamp");
+        let json: String =
+            roots.iter().map(|root| format!(", CAST(e.{} AS text)", self.quote(root.as_str()))).collect();
+        let told = format!("concat_ws(chr(31), e.event_type, e.unit_type, e.unit_id, {micros}{json})");
+        Some(format!(
+            "CAST(mod(coalesce(sum(CAST(hashtextextended({told}, 0) AS numeric)), 0), 9223372036854775807) AS bigint)"
+        ))
     }
 
     fn contexts(&self) -> Contexts {

@@ -1,0 +1,3 @@
+-- An order-free checksum of a day's events, where `evidence.restatement: checksums` asks for it: a day whose events were
+-- changed and not only added to keeps its count.
+ALTER TABLE rampkeeper_partitions ADD COLUMN content BIGINT;
