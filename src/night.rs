@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 use crate::apply::{Applier, actions_of, chain, patiently};
 use crate::config::Config;
-use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, observe_epochs};
+use crate::control::{ControlStore, ExperimentRecord, NewDecision, NewEpoch, NightRecord, Run, observe_epochs};
 use crate::decide::Basis;
 use crate::domain::{Epoch, RolloutState, Share, VariantId, after_redraw, in_force_since};
 use crate::notify::{Chat, Mailer};
@@ -91,7 +91,7 @@ pub struct Night<'a> {
 /// Whether a night acts or only says what it would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    Act { run: Uuid },
+    Act { run: Run },
     Plan,
 }
 
@@ -118,9 +118,8 @@ impl Night<'_> {
     }
 
     async fn run_under_lease(&self, sending: &Mutex<()>) -> Result<NightReport, NightError> {
-        let run = self.run_id();
-        let mut applier =
-            Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
+        let run = Run::night(self.run_id());
+        let mut applier = self.applier(run, sending);
         applier.resume().await?;
         let mut report = self.empty_report();
         // What was decided before a night broke off is carried out and told all the same.
@@ -140,7 +139,7 @@ impl Night<'_> {
     async fn finish(
         &self,
         report: &mut NightReport,
-        run: Uuid,
+        run: Run,
         applier: &mut Applier<'_>,
         complete: bool,
     ) -> Result<(), NightError> {
@@ -151,6 +150,10 @@ impl Night<'_> {
         report.unfinished = applier.unfinished();
         report.incidents = applier.incidents().await?;
         self.tell(report, run, applier, complete).await
+    }
+
+    fn applier<'b>(&'b self, run: Run, sending: &'b Mutex<()>) -> Applier<'b> {
+        Applier::new(self.control, self.registry, self.mailer, (run.id, self.now), sending).with_chat(self.chat)
     }
 
     fn run_id(&self) -> Uuid {
@@ -256,7 +259,7 @@ impl Night<'_> {
                 candidate.decision_id = Some(verdict.decision_id(self.as_of, record.experiment.id));
             }
             self.begin(night, run).await?;
-            self.record(run, record, &judged, (&report, &route.notes), case.now).await?;
+            self.record(run.id, record, &judged, (&report, &route.notes), case.now).await?;
         }
         Ok(report)
     }
@@ -272,10 +275,10 @@ impl Night<'_> {
     }
 
     /// Notes the run, once, before the first thing that belongs to it.
-    async fn begin(&self, night: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+    async fn begin(&self, night: &mut NightReport, run: Run) -> Result<(), NightError> {
         if night.run.is_none() {
             self.control.start_run(run, self.as_of, &self.config.digest, self.now).await?;
-            night.run = Some(run);
+            night.run = Some(run.id);
         }
         Ok(())
     }

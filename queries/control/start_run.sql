@@ -1,2 +1,2 @@
-INSERT INTO rampkeeper.runs (id, as_of, started_at, config_digest)
-VALUES ($1::uuid, $2::date, $3::timestamptz, $4)
+INSERT INTO rampkeeper.runs (id, as_of, started_at, config_digest, kind)
+VALUES ($1::uuid, $2::date, $3::timestamptz, $4, $5)

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::control::NewAction;
+use crate::control::{NewAction, Run};
 use crate::domain::{ModelVersion, Share, VariantId};
 use crate::notify::{MailError, Sent};
 use crate::plan::{Reallocation, Step};
@@ -171,7 +171,7 @@ impl World {
         let control = ControlStore::connect(&url.into()).await.unwrap();
         control.migrate().await.unwrap();
         let run = Uuid::from_u128(100);
-        control.start_run(run, jiff::civil::date(2026, 3, 4), "digest", now()).await.unwrap();
+        control.start_run(Run::night(run), jiff::civil::date(2026, 3, 4), "digest", now()).await.unwrap();
         let sending = tokio::sync::Mutex::new(());
         World { control, registry: Scripted::default(), sending, run, _dir: dir }
     }

@@ -15,6 +15,7 @@ mod mail;
 mod metrics;
 mod needed;
 mod registry;
+mod route;
 mod schedule;
 mod show;
 mod standing;
@@ -128,6 +129,7 @@ async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
         asked_for(asked, Area::Control, control::findings(asked, store)),
         asked_for(asked, Area::Grants, grants::findings(asked, store, warehouse)),
         asked_for(asked, Area::Experiments, experiments::findings(asked, store, known)),
+        asked_for(asked, Area::Experiments, route::findings(asked, store, known)),
         asked_for(asked, Area::Warehouse, warehouse::findings(asked, warehouse)),
         asked_for(asked, Area::Metrics, metrics::findings(asked, warehouse)),
         asked_for(asked, Area::Freshness, freshness::findings(asked, store, warehouse, known)),
@@ -137,8 +139,8 @@ async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
         asked_for(asked, Area::Lease, standing::lease(asked, store)),
         asked_for(asked, Area::Journal, standing::journal(asked, store)),
     );
-    let (a, b, c, d, e, f, g, h, i, j, k, l) = answers;
-    findings.extend([a, b, c, d, e, f, g, h, i, j, k, l].into_iter().flatten());
+    let (a, b, c, d, e, f, g, h, i, j, k, l, m) = answers;
+    findings.extend([a, b, c, d, e, f, g, h, i, j, k, l, m].into_iter().flatten());
     findings
 }
 

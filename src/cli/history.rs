@@ -64,7 +64,15 @@ enum Event {
     /// The rules changed; the first entry has no changes.
     Amendment { as_of: Date, changes: Vec<String>, restarts: bool, evidence_from: Option<Date> },
     /// The shares changed.
-    Epoch { number: i64, outside: bool, moved_units: bool, redrawn: bool, shares: BTreeMap<String, Share> },
+    Epoch {
+        number: i64,
+        outside: bool,
+        moved_units: bool,
+        redrawn: bool,
+        /// Whether a version came in, which is before the night decides.
+        enrolled: bool,
+        shares: BTreeMap<String, Share>,
+    },
     /// A version came in, with its share, the offline gate's verdict, and the rules that were set aside.
     Enrolled {
         by: String,
@@ -102,7 +110,7 @@ impl Event {
         match self {
             Event::Act { .. } | Event::Enrolled { .. } => 0,
             Event::Amendment { .. } => 1,
-            Event::Epoch { outside, number, .. } if *outside || *number == 0 => 2,
+            Event::Epoch { outside, number, enrolled, .. } if *outside || *enrolled || *number == 0 => 2,
             Event::Night(_) => 3,
             Event::Epoch { .. } => 4,
         }
@@ -144,11 +152,14 @@ async fn gather(control: &ControlStore, named: Named, arguments: &HistoryArgumen
     let since = if earlier_nights > 0 { decisions.first().map(|decision| decision.decided_at) } else { None };
     let name_of = |id: &VariantId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
     let mut entries: Vec<Entry> = decisions.iter().map(night).collect();
+    let enrolments = control.enrolments_of(named.id).await?;
     for epoch in control.epochs_of(named.id).await? {
         let shares = epoch.allocations.iter().map(|(id, share)| (name_of(id), *share)).collect();
         let Epoch { number, outside, moved_units, started_at, redrawn_at, .. } = epoch;
         let redrawn = redrawn_at.is_some();
-        entries.push(Entry { at: started_at, event: Event::Epoch { number, outside, moved_units, redrawn, shares } });
+        let enrolled = enrolments.iter().any(|enrolment| enrolment.at == started_at);
+        let event = Event::Epoch { number, outside, moved_units, redrawn, enrolled, shares };
+        entries.push(Entry { at: started_at, event });
     }
     for amendment in control.amendments_of(named.id).await? {
         let event = Event::Amendment {
@@ -167,7 +178,7 @@ async fn gather(control: &ControlStore, named: Named, arguments: &HistoryArgumen
         entries
             .push(Entry { at: act.at, event: Event::Act { by: act.by, reason: act.reason, candidate, act: act.kind } });
     }
-    for enrolment in control.enrolments_of(named.id).await? {
+    for enrolment in enrolments {
         if wanted.is_some_and(|wanted| wanted != enrolment.variant) {
             continue;
         }

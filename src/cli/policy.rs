@@ -79,10 +79,12 @@ async fn compare(
     let catalogue = control.load_catalogue().await?;
     let fault = |at: &str, message: String| filed.fault(at, message);
     let mut comparison = compare_versions(Kind::Policy, &wanted, &catalogue, &fault);
-    if config.settings.registry.mlflow.is_some() {
-        let registered = ask(registry, &wanted, &catalogue).await?;
-        drift(&mut comparison, &wanted, &catalogue, &registered, &fault);
+    let mut registered = ask(registry, &wanted, &catalogue).await?;
+    if config.settings.registry.mlflow.is_none() {
+        // The embedded registry knows a version once something is said of it.
+        registered.versions.retain(|_, info| info.is_some());
     }
+    drift(&mut comparison, &wanted, &catalogue, &registered, &fault);
     Ok(comparison)
 }
 

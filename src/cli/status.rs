@@ -19,10 +19,11 @@ use crate::apply;
 use crate::config::{self, Config};
 use crate::control::{ControlStore, ExperimentRecord, OpenAction, StoredDecision};
 use crate::decide::{Forecast, Outcome, Reason};
-use crate::domain::{ExperimentId, ExperimentStatus, Policy, RolloutStatus, Share, VariantId};
+use crate::domain::{ExperimentId, ExperimentStatus, ModelVersion, Policy, RolloutStatus, Share, VariantId};
 use crate::evidence::Reading;
 use crate::plan::is_retired;
 use crate::report::ExperimentReport;
+use crate::route::{Prospect, Waiting, waiting};
 
 /// The arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,8 @@ struct Status {
     candidates: Vec<Candidate>,
     /// Experiments that are running and have no candidate.
     without_candidate: Vec<String>,
+    /// Versions that could become candidates of those experiments.
+    waiting: Vec<WaitingVersion>,
     in_force: Vec<InForce>,
     actions: Vec<Action>,
     /// How many experiments are neither running nor paused.
@@ -92,6 +95,20 @@ struct Candidate {
     needs_somebody: bool,
     forecast: Option<Forecast>,
     decision: Option<LastDecision>,
+}
+
+/// A version at the offline gate, or past it.
+#[derive(Debug, Serialize)]
+struct WaitingVersion {
+    experiment: String,
+    version: String,
+    model: Option<ModelVersion>,
+    /// `passed`, `failed` or `unjudged`.
+    verdict: &'static str,
+    #[serde(flatten)]
+    prospect: Prospect,
+    /// All of it as a sentence.
+    told: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,11 +177,14 @@ async fn gather(
         kill_switch: config.policies.kill_switch,
         candidates: Vec::new(),
         without_candidate: Vec::new(),
+        waiting: Vec::new(),
         in_force: Vec::new(),
         actions: Vec::new(),
         other_experiments,
     };
+    let catalogue = control.load_catalogue().await?;
     for record in &records {
+        status.waiting.extend(waiting(&catalogue, record, &config.policies, now).into_iter().map(waiting_version));
         let policy = config.policies.of(&record.experiment.name);
         let candidates = candidates_of(record, policy, &decisions, &reports);
         if candidates.is_empty() {
@@ -187,6 +207,17 @@ async fn gather(
     let open = control.open_actions().await?;
     status.actions = open.iter().filter(|open| concerns(open)).map(action).collect();
     Ok(status)
+}
+
+fn waiting_version(waiting: Waiting) -> WaitingVersion {
+    WaitingVersion {
+        told: waiting.to_string(),
+        verdict: waiting.judgement.verdict.word(),
+        experiment: waiting.experiment,
+        version: waiting.version.to_string(),
+        model: waiting.model,
+        prospect: waiting.prospect,
+    }
 }
 
 fn action(open: &OpenAction) -> Action {

@@ -14,6 +14,45 @@ use super::rows::{Reader, text_of};
 use super::statement;
 use crate::domain::ExperimentId;
 
+/// Whose a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// A night's.
+    Night,
+    /// Somebody's, between two nights.
+    ByHand,
+}
+
+impl RunKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            RunKind::Night => "night",
+            RunKind::ByHand => "by_hand",
+        }
+    }
+}
+
+/// A run that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its key.
+    pub id: Uuid,
+    /// Whose it is.
+    pub kind: RunKind,
+}
+
+impl Run {
+    /// A night's.
+    pub fn night(id: Uuid) -> Self {
+        Self { id, kind: RunKind::Night }
+    }
+
+    /// Somebody's.
+    pub fn by_hand(id: Uuid) -> Self {
+        Self { id, kind: RunKind::ByHand }
+    }
+}
+
 /// A follow-up that is still to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingAction {
@@ -46,20 +85,21 @@ pub(super) fn stored_report(row: &AnyRow) -> Result<StoredReport, ControlError> 
 }
 
 impl ControlStore {
-    /// Notes that a night has begun.
-    pub async fn start_run(&self, id: Uuid, as_of: Date, config: &str, now: Timestamp) -> Result<(), ControlError> {
+    /// Notes that a run has begun.
+    pub async fn start_run(&self, run: Run, as_of: Date, config: &str, now: Timestamp) -> Result<(), ControlError> {
         sqlx::query(statement::START_RUN.sql(self.dialect))
-            .bind(id.to_string())
+            .bind(run.id.to_string())
             .bind(as_of.to_string())
             .bind(text_of(now))
             .bind(config)
+            .bind(run.kind.as_str())
             .execute(&self.pool)
             .await
             .map_err(while_doing("note the beginning of the run"))?;
         Ok(())
     }
 
-    /// Notes how a night ended.
+    /// Notes how a run ended.
     pub async fn finish_run(&self, id: Uuid, summary: &Value, now: Timestamp) -> Result<(), ControlError> {
         let touched = sqlx::query(statement::FINISH_RUN.sql(self.dialect))
             .bind(id.to_string())

@@ -41,7 +41,7 @@ pub use collected::{AllProgress, Progress};
 pub use error::ControlError;
 pub use incidents::{NewIncident, OpenIncident, RegistryWrite};
 pub use inspect::{Migration, MigrationState, OpenActions};
-pub use journal::{PendingAction, StoredReport};
+pub use journal::{PendingAction, Run, RunKind, StoredReport};
 pub use lease::Lease;
 pub use ledger::{StoredDecision, Wanted};
 pub use overview::{LeaseHolder, OpenAction, RunRecord, VariantShare};

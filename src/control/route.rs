@@ -189,6 +189,19 @@ impl ControlStore {
         Ok(kept.rows_affected() == 1)
     }
 
+    /// Whether the same was judged from the same before.
+    pub async fn has_qualification(&self, judgement: &Judgement) -> Result<bool, ControlError> {
+        let doing = || while_doing(format!("look whether version {} was judged", judgement.policy_version));
+        let row = sqlx::query(statement::QUALIFICATION_EXISTS.sql(self.dialect))
+            .bind(judgement.policy_version.to_string())
+            .bind(digest_of(judgement))
+            .fetch_one(&self.pool)
+            .await
+            .map_err(doing())?;
+        let found: i64 = row.try_get("found").map_err(doing())?;
+        Ok(found > 0)
+    }
+
     /// Every judgement, in order.
     pub async fn qualifications(&self) -> Result<Vec<Qualification>, ControlError> {
         let rows = self.rows(&statement::LOAD_QUALIFICATIONS, "load what the offline gate said").await?;

@@ -164,6 +164,7 @@ statements! {
     POLICY_VERSION_STATUS = "policy_version_status";
     PROMPT_VERSION_STATUS = "prompt_version_status";
     PROMPT_VERSIONS = "prompt_versions";
+    QUALIFICATION_EXISTS = "qualification_exists";
     RECORD_MOVES = "record_moves";
     RECORD_REDRAW = "record_redraw";
     RECORD_UNDO = "record_undo";

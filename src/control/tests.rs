@@ -121,7 +121,7 @@ fn ramp() -> Plan {
 /// Records one decision of that revision under a run of its own.
 async fn record(store: &Store, plan: &Plan, revision: i64) -> Result<Vec<RecordedDecision>, ControlError> {
     let run = Uuid::from_u128(100 + u128::try_from(revision).unwrap());
-    store.control.start_run(run, date(2026, 3, 4), "digest", now()).await.unwrap();
+    store.control.start_run(Run::night(run), date(2026, 3, 4), "digest", now()).await.unwrap();
     let record = store.only().await;
     let to = Share::try_from(0.25).unwrap();
     let decision = Decision { outcome: Outcome::Ramp { stage: 1, to }, reasons: vec![Reason::HarmDespiteMismatch] };

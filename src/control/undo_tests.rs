@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use sqlx::Row;
 
-use super::super::{ControlStore, FoundDecision, NewAction, NewDecision, NightRecord, SweepStanding};
+use super::super::{ControlStore, FoundDecision, NewAction, NewDecision, NightRecord, Run, SweepStanding};
 use super::*;
 use crate::decide::{Basis, Decision, Facts, Outcome, Reason};
 use crate::domain::{Policy, RolloutState, RolloutStatus, Rules, Share};
@@ -81,7 +81,7 @@ impl Store {
         let first = super::super::observe_epochs(&record, now()).unwrap();
         self.control.open_epoch(record.experiment.id, &first, "start").await.unwrap();
         let run = id(100);
-        self.control.start_run(run, jiff::civil::date(2026, 3, 4), "digest", now()).await.unwrap();
+        self.control.start_run(Run::night(run), jiff::civil::date(2026, 3, 4), "digest", now()).await.unwrap();
         let decision = Decision { outcome: Outcome::Rollback, reasons: vec![Reason::HarmDespiteMismatch] };
         let assessment = Assessment {
             evidence_through: None,
@@ -170,7 +170,7 @@ impl Store {
     async fn undo(&self, hours: i64) -> u64 {
         let (decision, run) = (self.decision().await, id(200 + u128::try_from(hours).unwrap()));
         let there: u64 = self.sweeps().await.iter().map(|sweep| sweep.there).sum();
-        self.control.start_run(run, jiff::civil::date(2026, 3, 4), "digest", later(hours)).await.unwrap();
+        self.control.start_run(Run::night(run), jiff::civil::date(2026, 3, 4), "digest", later(hours)).await.unwrap();
         self.control.begin_undo(run, &decision, there > 0, later(hours)).await.unwrap();
         let moved = self.take_back(hours).await.unwrap();
         self.control.finish_undo(decision.id, later(hours)).await.unwrap();
@@ -245,7 +245,7 @@ async fn stopped_half_way_it_goes_on_and_what_went_back_is_left_to_others() {
     let refuse = "CREATE TRIGGER stop BEFORE UPDATE ON exp_assignments WHEN OLD.unit_id = 'u4'
                   BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
     store.sql(refuse).await;
-    store.control.start_run(id(200), jiff::civil::date(2026, 3, 4), "digest", later(1)).await.unwrap();
+    store.control.start_run(Run::night(id(200)), jiff::civil::date(2026, 3, 4), "digest", later(1)).await.unwrap();
     store.control.begin_undo(id(200), &decision, true, later(1)).await.unwrap();
     assert!(store.take_back(1).await.is_err());
     assert!(store.control.is_undo_pending(decision.id, later(2)).await.unwrap());

@@ -2,7 +2,6 @@
 //! is stored. No warehouse is asked, so it works while that is away.
 
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
 use super::collect::Collected;
 use super::error::NightError;
@@ -10,7 +9,7 @@ use super::judge::Case;
 use super::route::Route;
 use super::under_lease::under_lease;
 use super::{Mode, Night};
-use crate::apply::Applier;
+use crate::control::Run;
 use crate::domain::Act;
 use crate::evidence::MetricSet;
 use crate::report::NightReport;
@@ -28,17 +27,16 @@ impl Night<'_> {
     }
 
     async fn carry_out_under_lease(&self, act: &Act, sending: &Mutex<()>) -> Result<NightReport, NightError> {
-        let run = self.run_id();
+        let run = Run::by_hand(self.run_id());
         self.control.tell_act(act).await?;
-        let mut applier =
-            Applier::new(self.control, self.registry, self.mailer, (run, self.now), sending).with_chat(self.chat);
+        let mut applier = self.applier(run, sending);
         let mut report = self.empty_report();
         self.decide_at_once(act, run, &mut report).await?;
         self.finish(&mut report, run, &mut applier, true).await?;
         Ok(report)
     }
 
-    async fn decide_at_once(&self, act: &Act, run: Uuid, report: &mut NightReport) -> Result<(), NightError> {
+    async fn decide_at_once(&self, act: &Act, run: Run, report: &mut NightReport) -> Result<(), NightError> {
         let versions = self.control.load_versions().await?;
         let records = self.control.load_experiments().await?;
         self.check_order(&records)?;

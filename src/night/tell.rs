@@ -10,7 +10,7 @@ use super::error::NightError;
 use super::site::{Extent, NIGHTS, PAGES_OF_A_NIGHT, write_site};
 use super::{Night, chain, mailing};
 use crate::apply::{Applier, action_of_mail, key_of_mail};
-use crate::control::{NewAction, StoredReport};
+use crate::control::{NewAction, Run, StoredReport};
 use crate::report::{ExperimentReport, Letter, MailDraft, NightReport, Readers, Standing, draft, letters};
 
 impl Night<'_> {
@@ -19,7 +19,7 @@ impl Night<'_> {
     pub(super) async fn tell(
         &self,
         report: &mut NightReport,
-        run: Uuid,
+        run: Run,
         applier: &mut Applier<'_>,
         complete: bool,
     ) -> Result<(), NightError> {
@@ -61,7 +61,7 @@ impl Night<'_> {
     }
 
     /// Notes how the run ended, and what of it stands nowhere else.
-    async fn note_end(&self, report: &NightReport, run: Uuid, failed: &[ExperimentReport]) -> Result<(), NightError> {
+    async fn note_end(&self, report: &NightReport, run: Run, failed: &[ExperimentReport]) -> Result<(), NightError> {
         if report.run.is_some() {
             let summary = json!({
                 "summary": report.summary(),
@@ -70,13 +70,13 @@ impl Night<'_> {
                 "moved": report.moved,
                 "failed": failed,
             });
-            self.control.finish_run(run, &summary, self.now).await?;
+            self.control.finish_run(run.id, &summary, self.now).await?;
         }
         Ok(())
     }
 
     /// One night's mails.
-    async fn tell_one(&self, mut untold: NightReport, report: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+    async fn tell_one(&self, mut untold: NightReport, report: &mut NightReport, run: Run) -> Result<(), NightError> {
         let readers = mailing::readers(self.config);
         let planned = readers.as_ref().map(|readers| letters(&untold, readers)).unwrap_or_default();
         let mails = planned.iter().map(|letter| key_of_mail(&letter.message_id));
@@ -97,7 +97,7 @@ impl Night<'_> {
         let mut actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
         actions.extend(self.chats_about(&untold));
         let incidents: Vec<Uuid> = untold.incidents.iter().map(|incident| incident.id).collect();
-        self.control.tell(run, untold.as_of, &actions, &incidents, self.now).await?;
+        self.control.tell(run.id, untold.as_of, &actions, &incidents, self.now).await?;
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl Night<'_> {
     }
 
     /// Answers in the threads of earlier decisions where no night is left to be told.
-    async fn answer_late(&self, report: &mut NightReport, run: Uuid) -> Result<(), NightError> {
+    async fn answer_late(&self, report: &mut NightReport, run: Run) -> Result<(), NightError> {
         let Some(readers) = mailing::readers(self.config) else { return Ok(()) };
         let mails = self.follow_ups(&readers, &mailing::stationery(self.config), &[]).await?;
         if mails.is_empty() {
@@ -124,7 +124,7 @@ impl Night<'_> {
         }
         self.begin(report, run).await?;
         let actions: Vec<NewAction> = mails.iter().map(action_of_mail).collect();
-        self.control.tell(run, self.as_of, &actions, &[], self.now).await?;
+        self.control.tell(run.id, self.as_of, &actions, &[], self.now).await?;
         Ok(())
     }
 

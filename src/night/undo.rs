@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::error::NightError;
 use super::under_lease::under_lease;
-use crate::control::{ControlStore, FoundDecision, SweepStanding};
+use crate::control::{ControlStore, FoundDecision, Run, SweepStanding};
 
 /// How many of the units that stay are named.
 const NAMED: i64 = 20;
@@ -95,7 +95,7 @@ impl Undo<'_> {
         }
         let name = format!("undo {} {} {}", decision.id, self.now, self.holder);
         let run = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-        control.start_run(run, self.as_of, self.config_digest, self.now).await?;
+        control.start_run(Run::by_hand(run), self.as_of, self.config_digest, self.now).await?;
         if !begun {
             control.begin_undo(run, &decision, there(&sweeps) > 0, self.now).await?;
         }

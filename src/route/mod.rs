@@ -8,6 +8,7 @@ mod enrol;
 mod experiments;
 mod qualify;
 mod versions;
+mod waiting;
 
 use serde::Serialize;
 
@@ -15,10 +16,11 @@ use crate::config::Fault;
 use crate::control::TableChange;
 
 pub use drift::{Registered, drift};
-pub use enrol::{Asked, Enrolling, Refusal, Rule, newest_untried, plan_enrolment};
+pub use enrol::{Asked, Enrolling, Refusal, Rule, challenger, plan_enrolment};
 pub use experiments::{Around, compare_experiments};
 pub use qualify::{Candidate, Qualified, versions_to_judge};
 pub use versions::{WantedFamily, WantedVersion, compare_versions, policies_of, prompts_of};
+pub use waiting::{Prospect, Waiting, newest_untried, waiting};
 
 /// A file, held against the tables.
 #[derive(Debug, Default)]

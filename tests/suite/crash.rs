@@ -110,6 +110,26 @@ async fn a_night_in_sqlite_survives_every_kill() {
     sweep("SQLite, random", &sites, course.random(if full() { 500 } else { 150 })).await;
 }
 
+/// A version that the night lets in comes in once: its judgement, the variant, the others' shares, the epoch, the mark and
+/// the alias in the registry, and the sentence in the mail.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_survives_every_kill() {
+    let eve = Eve::enrolling().await;
+    let sites = [with_wanted(EmbeddedSite::new(&eve).await).await, with_wanted(EmbeddedSite::new(&eve).await).await];
+    let Wanted { state, mails } = &sites[0].1;
+    for once in ["rampkeeper_qualifications", "rampkeeper_enrolments"] {
+        assert_eq!(state[once].lines().count(), 1, "{}", state[once]);
+    }
+    assert_eq!(state["exp_variants"].matches("arriving policy_v2").count(), 1, "{}", state["exp_variants"]);
+    assert!(state["rampkeeper_registry_tags"].contains("candidate"), "{}", state["rampkeeper_registry_tags"]);
+    assert!(state["rampkeeper_registry_aliases"].contains("challenger"), "{}", state["rampkeeper_registry_aliases"]);
+    assert_eq!(mails.values().filter(|mail| mail.contains("enrolled by the night: arriving policy/2")).count(), 1);
+    let page = &state["experiments/arriving.html"];
+    assert!(page.contains("came in") && page.contains(", let in by the night"), "{page}");
+    let course = Course::of(&sites[0].0).await;
+    sweep("SQLite, an enrolment", &sites, course.at(telling)).await;
+}
+
 /// A disk that fills up while the night writes: what was committed stands, the rest waits for room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing() {

@@ -18,21 +18,59 @@ fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).unwrap()
 }
 
-/// The fenced blocks of that language, in order.
-fn blocks(language: &str) -> Vec<String> {
-    let readme = readme();
+/// The fenced blocks of a text, each with its language, in order.
+fn fenced(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut lines = readme.lines();
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if line.strip_prefix("```").is_some_and(|word| word == language) {
+        if let Some(language) = line.strip_prefix("```") {
             let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            found.push(block.join("\n"));
-        } else if line.starts_with("```") {
-            // Skip to the end of a block of another language.
-            lines.by_ref().find(|line| *line == "```");
+            found.push((language.to_owned(), block.join("\n")));
         }
     }
     found
+}
+
+/// The fenced blocks of that language, in order.
+fn blocks(language: &str) -> Vec<String> {
+    fenced(&readme()).into_iter().filter(|(found, _)| found == language).map(|(_, block)| block).collect()
+}
+
+/// The section of that heading.
+fn section(heading: &str) -> String {
+    let readme = readme();
+    let (_, rest) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+/// What the README shows of the mails of the test that drives the whole route.
+pub fn mails_of_the_route() -> Vec<String> {
+    let shown = fenced(&section(ROUTE)).into_iter().find(|(_, block)| block.starts_with("[rampkeeper] "));
+    shown.unwrap().1.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+const ROUTE: &str = "From a trained model to production";
+
+/// Holds what is shown behind each of the section's commands against what these have said.
+fn is_said(told: &str, shown: &[(String, String)]) {
+    let squeeze = |text: &str| text.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut compared = 0;
+    for pair in shown.windows(2) {
+        let [(of, commands), (language, text)] = pair else { unreachable!() };
+        if of != "sh" || language != "text" {
+            continue;
+        }
+        let begin = told.find(&begun(commands)).unwrap() + begun(commands).len();
+        let said = told[begin..].split("\n== ").next().unwrap();
+        assert_eq!(squeeze(said), squeeze(text), "behind\n{commands}\nis said\n{said}");
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
+}
+
+/// A line by which the output of a block is found again.
+fn begun(block: &str) -> String {
+    format!("== {}\n", block.lines().last().unwrap_or_default().replace(['"', '\''], ""))
 }
 
 /// A folder with `rampkeeper` in it, as an installation would put it on the path.
@@ -100,21 +138,26 @@ async fn the_steps_on_real_servers_work_as_written() {
 
     // The one command that the README says ends with 1 where it stands.
     let check = "rampkeeper check --as-of 2026-03-31";
-    let script = here(&blocks("sh")[2..].join("\n"));
+    let commands = blocks("sh");
+    let told_apart = commands[2..].iter().map(|block| {
+        // The example's freezes name days of the calendar on which this test may run.
+        let block_of_today = block.replace("rampkeeper enroll ", "rampkeeper enroll --now 2026-04-01T08:00:00Z ");
+        format!("echo \"{}\"\n{block_of_today}\n", begun(block).trim_end())
+    });
+    let script = here(&told_apart.collect::<String>());
     assert!(script.contains(check));
-    // The example's freezes name days of the calendar on which this test may run.
-    let script = script.replace("rampkeeper enroll ", "rampkeeper enroll --now 2026-04-01T08:00:00Z ");
     let script = script.replace(check, &format!("{check} && exit 9 || test $? -eq 1"));
     let (told, fine) = bash(&script, dir.path(), &path).await;
     assert!(fine, "{told}");
 
+    is_said(&told, &fenced(&section(ROUTE)));
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for shown in [
         &format!("The tables of postgres://rampkeeper:***@{host}/{database} are up to date."),
         "As of 2026-03-31: 1 held",
         "planner_policy_exp planner_v2 hold 10 % stale: the events of 2026-03-31 are missing",
         "\"standing\": \"already_decided\"",
-        "; files: ",
+        "nights: 1, experiments: 1; files: ",
         "sent [rampkeeper] 2026-03-31: 1 held to ana@example.com",
         "Nothing to do: the tables are as the file says.",
         "planner_policy/3 begins as planner_policy_v3 in planner_week_exp with 10 %",

@@ -52,7 +52,7 @@ fn row(entry: &Entry, several: bool) -> Vec<Cell> {
     let between = |what: &str, why: String| vec![faint(&date), faint(what), Cell::new(""), faint(&tight(&why))];
     match &entry.event {
         Event::Night(told) => night(told, several),
-        Event::Epoch { number, outside, moved_units, redrawn, shares } => {
+        Event::Epoch { number, outside, moved_units, redrawn, shares, enrolled: _ } => {
             let shares: Vec<String> = shares.iter().map(|(name, share)| format!("{} {share}", plain(name))).collect();
             let mut why = shares.join(", ");
             if *outside {

@@ -5,7 +5,7 @@ use jiff::Unit;
 use jiff::tz::TimeZone;
 
 use super::in_force::InForce;
-use super::{Action, Candidate, Status, short};
+use super::{Action, Candidate, Status, WaitingVersion, short};
 use crate::cli::output::{keep_whole, table};
 use crate::cli::shown::{SIGNS, Tone, clock, heading, listed, marked, painted, paragraph, plain, tight};
 use crate::decide::{Forecast, Outcome};
@@ -34,6 +34,11 @@ pub(super) fn text(status: &Status, wanted: Option<&str>) -> String {
         let names: Vec<String> = status.without_candidate.iter().map(|name| plain(name)).collect();
         told.push_str(&heading("Without a candidate"));
         told.push_str(&paragraph(&format!("{}: no variant beside control has a share", names.join(", "))));
+    }
+    if !status.waiting.is_empty() {
+        told.push_str(&heading("Waiting to come in"));
+        let line = |waiting: &WaitingVersion| format!("{}: {}", plain(&waiting.experiment), plain(&waiting.told));
+        told.push_str(&listed("·", status.waiting.iter().map(line)));
     }
     if !status.in_force.is_empty() {
         told.push_str(&heading("In force"));

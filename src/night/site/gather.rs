@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::control::{ControlError, ControlStore, IncidentOnRecord, JudgedExperiment, StoredDecision};
-use crate::domain::{Epoch, ExperimentStatus, RolloutStatus, Rules, VariantId};
+use crate::domain::{Epoch, ExperimentStatus, Judgement, RolloutStatus, Rules, VariantId};
+use crate::night::route::BY_NIGHT;
 use crate::report::site::{CandidateStory, Event, Happened, PastNight, Story, file_name};
 use crate::report::{CandidateReport, ExperimentReport, Standing};
 
@@ -160,11 +162,24 @@ async fn events(
 ) -> Result<Vec<Happened>, ControlError> {
     let name_of = |id: &VariantId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
     let mut events = Vec::new();
+    let enrolments = control.enrolments_of(judged.id).await?;
+    let came_in: Vec<Timestamp> = enrolments.iter().map(|enrolment| enrolment.at).collect();
+    // What a hand has let in is among the acts.
+    for enrolment in enrolments.iter().filter(|enrolment| enrolment.by == BY_NIGHT) {
+        let text = |key: &str| enrolment.detail.get(key).and_then(|text| text.as_str()).unwrap_or_default().to_owned();
+        let judgement = enrolment.detail.get("judgement").cloned();
+        let judgement = judgement.and_then(|judgement| serde_json::from_value::<Judgement>(judgement).ok());
+        let gate = judgement.map(|judgement| judgement.to_string());
+        let what = Event::Enrolled { candidate: text("name"), version: text("version"), gate };
+        events.push(Happened { at: enrolment.at, what });
+    }
     for epoch in control.epochs_of(judged.id).await? {
         let shares = epoch.allocations.iter().map(|(id, share)| (name_of(id), *share)).collect();
         let Epoch { number, outside, moved_units, started_at, redrawn_at, .. } = epoch;
         let redrawn = redrawn_at.is_some();
-        events.push(Happened { at: started_at, what: Event::Epoch { number, outside, moved_units, redrawn, shares } });
+        let enrolled = came_in.contains(&started_at);
+        let what = Event::Epoch { number, outside, moved_units, redrawn, enrolled, shares };
+        events.push(Happened { at: started_at, what });
     }
     for amendment in control.amendments_of(judged.id).await? {
         let restarts_with = amendment.evidence_from.filter(|_| amendment.restarts);

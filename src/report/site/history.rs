@@ -59,9 +59,9 @@ pub(super) fn rows(story: &Story) -> Vec<Row> {
 /// What comes first of what bears the same time: what people said, then what a night noticed, decided and set.
 fn rank(event: &Event) -> u8 {
     match event {
-        Event::Act { .. } => 0,
+        Event::Act { .. } | Event::Enrolled { .. } => 0,
         Event::Amendment { .. } => 1,
-        Event::Epoch { outside, number, .. } if *outside || *number == 0 => 2,
+        Event::Epoch { outside, number, enrolled, .. } if *outside || *enrolled || *number == 0 => 2,
         Event::Epoch { .. } => 4,
         Event::Incident { .. } => 5,
     }
@@ -155,7 +155,7 @@ fn between(happened: &Happened) -> Option<Row> {
             let why = format!("{} by {by}{until}{even}: {reason}", act.word());
             row("hand", format!("{} by hand", act.word()), vec![why], candidate.as_ref())
         }
-        Event::Epoch { number, outside, moved_units, redrawn, shares } => {
+        Event::Epoch { number, outside, moved_units, redrawn, shares, enrolled: _ } => {
             let shares: BTreeMap<&str, String> =
                 shares.iter().map(|(name, share)| (name.as_str(), share.to_string())).collect();
             let mut why =
@@ -169,6 +169,11 @@ fn between(happened: &Happened) -> Option<Row> {
                 why.push("units were moved".to_owned());
             }
             row("split", format!("epoch {number}"), why, None)
+        }
+        Event::Enrolled { candidate, version, gate } => {
+            let mut why = vec![format!("{version}, let in by the night")];
+            why.extend(gate.iter().map(|gate| format!("offline evaluation {gate}")));
+            row("split", "came in".to_owned(), why, Some(candidate))
         }
         Event::Incident { what, expected, found, advice, over } => {
             let mut why = vec![format!("{what}: found {found}, expected {expected}; {advice}")];

@@ -121,8 +121,19 @@ pub enum Event {
         moved_units: bool,
         /// Whether control's units were drawn anew.
         redrawn: bool,
+        /// Whether a version came in, which is before the night decides.
+        enrolled: bool,
         /// The shares since.
         shares: Vec<(String, Share)>,
+    },
+    /// The night let a version in.
+    Enrolled {
+        /// As which candidate.
+        candidate: String,
+        /// Which version.
+        version: String,
+        /// What the offline gate said.
+        gate: Option<String>,
     },
     /// A value was found that is not as decided.
     Incident {

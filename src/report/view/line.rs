@@ -89,8 +89,11 @@ impl Line {
         if experiment.candidates.is_empty() {
             let (word, tone, why) = match &experiment.standing {
                 Standing::Failed { why } => (words.say("word_failed"), Tone::Bad, plain(why)),
-                Standing::Decided | Standing::AlreadyDecided => {
-                    (words.say("word_unchanged"), Tone::Open, words.say("decided_before"))
+                Standing::AlreadyDecided => (words.say("word_unchanged"), Tone::Open, words.say("decided_before")),
+                Standing::Decided => {
+                    let first = experiment.notes().into_iter().next();
+                    let why = first.map(|note| plain(note.split("; ").next().unwrap_or_default()));
+                    (words.say("word_unchanged"), Tone::Open, why.unwrap_or_else(|| words.say("no_candidate")))
                 }
             };
             return vec![Line {

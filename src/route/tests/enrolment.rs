@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::plan::Step;
 use crate::route::sample::{EXPERIMENT, catalogue, now, policies, record, serving, share, variant, version};
-use crate::route::{Asked, Enrolling, Refusal, newest_untried, plan_enrolment};
+use crate::route::{Asked, Enrolling, Refusal, newest_untried, plan_enrolment, waiting};
 
 fn asked(kind: Kind, name: &str, version: u32) -> Asked {
     Asked {
@@ -257,4 +257,47 @@ fn the_night_takes_the_newest_that_was_never_tried() {
     // Where control serves something else, nothing says what is newer.
     catalogue.experiments[0].variants[0].config = json!({"feature_enabled": true});
     assert_eq!(untried(&catalogue), [0u32; 0]);
+}
+
+#[test]
+fn whoever_waits_is_named_with_what_it_waits_for() {
+    let mut catalogue = catalogue();
+    let told = |catalogue: &Catalogue, more: &str| {
+        let mut policies = policies(more);
+        policies.criteria = Default::default();
+        let found = waiting(catalogue, &record(catalogue), &policies, now());
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let auto = "  auto_enroll: true\n  enrolment: { policy: planner }\n";
+    // Both passed: by hand either may come in, by night the newer one.
+    assert_eq!(
+        told(&catalogue, ""),
+        [
+            "planner/3 passed offline evaluation; `rampkeeper enroll exp planner/3` lets it in",
+            "planner/2 passed offline evaluation; `rampkeeper enroll exp planner/2` lets it in"
+        ]
+    );
+    assert_eq!(
+        told(&catalogue, auto),
+        [
+            "planner/3 passed offline evaluation and comes in with the next night, with 10 %",
+            "planner/2 passed offline evaluation, and a newer version comes first"
+        ]
+    );
+    // The night lets nobody in where it only advises.
+    assert!(told(&catalogue, &format!("{auto}  mode: advise\n"))[0].contains("`rampkeeper enroll exp planner/3`"));
+    catalogue.results.truncate(2);
+    assert_eq!(told(&catalogue, "").len(), 1, "what was not evaluated waits for nothing where only hands let in");
+    let with_auto = told(&catalogue, auto);
+    assert!(
+        with_auto[0].starts_with("planner/3: offline evaluation no pass: it has no offline result"),
+        "{with_auto:?}"
+    );
+    assert!(with_auto[1].contains("planner/2 passed offline evaluation and comes in with the next night"));
+    catalogue.experiments[0].status = ExperimentStatus::Paused;
+    let paused = told(&catalogue, auto);
+    assert!(
+        paused[1].starts_with("planner/2 passed offline evaluation and stays out: exp is paused; candidates come into"),
+        "{paused:?}"
+    );
 }

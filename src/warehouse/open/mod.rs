@@ -2,9 +2,11 @@
 //! the window closes. It serves many requests at once, and all of them see each event once.
 
 pub(crate) mod ids;
+mod order;
 mod rows;
 mod tally;
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use self::ids::Seen;
@@ -108,6 +110,8 @@ pub(crate) struct Open {
     closed: u32,
     exposures: Vec<Exposure>,
     sums: Vec<f64>,
+    /// Where events come in any order: per sum, what rounding took from it, so that its last digit hangs on no order.
+    rests: Option<Vec<f64>>,
     strata: Vec<Stratum>,
     /// The upper half of a unit's hash, and its first exposure; none in a free slot. The number of slots is a power of two.
     slots: Vec<(u32, u32)>,
@@ -116,6 +120,11 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// For units and events that come in another order each time that they are read, as a server hands them out.
+    pub(crate) fn in_any_order() -> Self {
+        Self { rests: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Opens the cohorts of a day.
     pub(crate) fn begin(&mut self, day: i64) {
         self.days.push_back(Cohorts { day, ..Cohorts::default() });
@@ -155,6 +164,9 @@ impl Open {
                 next: NONE,
             });
             self.sums.resize(self.sums.len() + program.sums, 0.0);
+        }
+        if let Some(rests) = &mut self.rests {
+            rests.resize(self.sums.len(), 0.0);
         }
         let Some(cohorts) = self.days.back_mut() else { return };
         cohorts.exposures += told.units.len();
@@ -211,8 +223,10 @@ impl Open {
                 let program = &programs[exposure.request as usize];
                 let row = *row as usize;
                 let Some(steps) = &program.by_type[usize::from(events.types[row])] else { continue };
-                let sums = &mut self.sums[exposure.sums as usize..][..program.sums];
-                run(steps, events, row, sums, &mut self.strata[exposure.stratum as usize].row);
+                let place = exposure.sums as usize..exposure.sums as usize + program.sums;
+                let rests = self.rests.as_mut().map_or(&mut [][..], |rests| &mut rests[place.clone()]);
+                let health = &mut self.strata[exposure.stratum as usize].row;
+                run(steps, events, row, (&mut self.sums[place], rests), health);
             }
         }
         self.hits = hits;
@@ -249,13 +263,36 @@ impl Open {
         });
     }
 
+    /// Ends the sums of the cohorts and puts their units in an order that does not hang on how they came: by instant, and where
+    /// that is the same by their sums.
+    fn put_in_order(&mut self, oldest: &Cohorts, requests: &[&Needs]) {
+        let Some(rests) = &self.rests else { return };
+        for (sum, rest) in self.sums[..oldest.sums].iter_mut().zip(rests) {
+            *sum += if rest.is_finite() { *rest } else { 0.0 };
+        }
+        let (sums, strata) = (&self.sums, &self.strata);
+        let sums_of = |exposure: &Exposure| {
+            let wide = requests[strata[exposure.stratum as usize].request].sums.len();
+            &sums[exposure.sums as usize..][..wide]
+        };
+        self.exposures[..oldest.exposures].sort_unstable_by(|a, b| {
+            let by_sums = || {
+                let each = sums_of(a).iter().zip(sums_of(b)).map(|(a, b)| a.total_cmp(b));
+                each.fold(Ordering::Equal, Ordering::then)
+            };
+            (a.stratum, a.assigned_at).cmp(&(b.stratum, b.assigned_at)).then_with(by_sums)
+        });
+    }
+
     /// Closes the oldest cohorts and hands out their rows, each with its request.
     pub(crate) fn close(&mut self, requests: &[&Needs]) -> Vec<(usize, CohortRow)> {
         let Some(oldest) = self.days.pop_front() else { return Vec::new() };
         self.closed += 1;
-        let exposures = self.exposures.drain(..oldest.exposures);
+        if self.rests.is_some() {
+            self.put_in_order(&oldest, requests);
+        }
         let mut units: Vec<Vec<u32>> = vec![Vec::new(); oldest.strata];
-        for exposure in exposures {
+        for exposure in self.exposures.drain(..oldest.exposures) {
             units[exposure.stratum as usize].push(exposure.sums);
         }
         let strata = self.strata.drain(..oldest.strata).zip(&units);
@@ -266,6 +303,9 @@ impl Open {
         });
         let rows = rows.collect();
         self.sums.drain(..oldest.sums);
+        if let Some(rests) = &mut self.rests {
+            rests.drain(..oldest.sums);
+        }
         for exposure in &mut self.exposures {
             exposure.sums -= oldest.sums as u32;
             exposure.stratum -= oldest.strata as u32;
@@ -274,9 +314,9 @@ impl Open {
     }
 }
 
-/// What one event does.
+/// What one event does. Without room for what rounding takes from sums, that is lost.
 #[inline]
-fn run(steps: &[Step], events: &Events, row: usize, sums: &mut [f64], health: &mut CohortRow) {
+fn run(steps: &[Step], events: &Events, row: usize, (sums, rests): (&mut [f64], &mut [f64]), health: &mut CohortRow) {
     health.events += 1;
     let number = |field: usize| events.numbers[field].get(row).copied().unwrap_or(MISSING);
     for step in steps {
@@ -284,8 +324,10 @@ fn run(steps: &[Step], events: &Events, row: usize, sums: &mut [f64], health: &m
             Step::One { sum } => sums[sum] += 1.0,
             Step::Number { sum, field } => {
                 let number = number(field);
-                if !number.is_nan() {
-                    sums[sum] += number;
+                match rests.get_mut(sum) {
+                    _ if number.is_nan() => {}
+                    None => sums[sum] += number,
+                    Some(rest) => order::add(&mut sums[sum], rest, number),
                 }
             }
             // Nothing that is no number lies above.

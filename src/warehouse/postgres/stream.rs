@@ -75,7 +75,7 @@ struct Part<'a> {
 
 impl Part<'_> {
     async fn read(&self, connection: &mut PgConnection, rows: &mut [Vec<CohortRow>]) -> Result<(), sqlx::Error> {
-        let mut open = Open::default();
+        let mut open = Open::in_any_order();
         self.expose(connection, &mut open).await?;
         open.index();
         self.count(connection, &mut open).await?;

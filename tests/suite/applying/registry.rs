@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rampkeeper::apply::action_of_mail;
 use rampkeeper::config;
-use rampkeeper::control::{ControlStore, NewAction};
+use rampkeeper::control::{ControlStore, NewAction, Run};
 use rampkeeper::night::Night;
 use rampkeeper::notify::{SmtpMailer, SmtpSettings, Tls};
 use rampkeeper::registry::{Auth, MlflowRegistry, MlflowSettings, Service, install_crypto_provider};
@@ -214,7 +214,7 @@ async fn a_rollbacks_allocation_waits_for_no_server_that_hangs() {
     let control = ControlStore::connect(&url.into()).await.unwrap();
     let now = two_in_the_night_after(day(1)).parse().unwrap();
     let run = Uuid::from_u128(1);
-    control.start_run(run, day(0), "digest", now).await.unwrap();
+    control.start_run(Run::night(run), day(0), "digest", now).await.unwrap();
     control.tell(run, day(0), &left_over(), &[], now).await.unwrap();
     let warehouse = LakeWarehouse::open(world.path("lake")).unwrap();
     let (registry, mailer) = (registry.unwrap(), mailer.unwrap());

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use super::eve;
 use super::state::{self, Rows, State};
 use super::trial::Site;
-use crate::embedded::{World, day, key, program};
+use crate::embedded::{PROMOTION, World, better, day, key, program};
 use crate::support::smtp::{Mail, Rules, Smtp};
 
 /// The eve: a world after its first night.
@@ -60,6 +60,46 @@ impl Eve {
                  PRAGMA wal_checkpoint(TRUNCATE);"
             ))
             .await;
+        Eve { world }
+    }
+}
+
+impl Eve {
+    /// The eve of a night that lets a version in by itself, which passed offline evaluation. All else rests.
+    pub async fn enrolling() -> Eve {
+        let mut scenarios = eve::scenarios();
+        scenarios.push(better(eve::ARRIVING));
+        let mut world = World::new(scenarios).await;
+        let name = eve::ARRIVING;
+        let (id, control, candidate) =
+            (key(name), key(&format!("{name} version 1")), key(&format!("{name} version 2")));
+        let result = |id: &str, of, alignment: &str, baseline: &str| {
+            format!(
+                "INSERT INTO exp_offline_replay_results (id, policy_version_id, dataset_version, plan_alignment_score,
+                     constraint_respect_score, edit_distance_score, diversity_score, leftovers_score,
+                     baseline_version_id, status, created_at)
+                 VALUES ('{}', '{of}', '2026-02', '{alignment}', '1', '0.7', '0.6', '0.5', {baseline}, 'completed',
+                         '2026-02-01T00:00:00.000000Z');",
+                key(id)
+            )
+        };
+        world
+            .sql(&format!(
+                "DELETE FROM exp_variants WHERE experiment_id = '{id}' AND name = 'candidate';
+                 UPDATE exp_variants SET allocation = '1.0000' WHERE experiment_id = '{id}';
+                 DELETE FROM rampkeeper_registry_tags WHERE model = '{name}_model' AND version = '2';
+                 DELETE FROM rampkeeper_registry_aliases WHERE model = '{name}_model' AND alias = 'challenger';
+                 UPDATE exp_experiments SET status = 'draft' WHERE id <> '{id}'; {} {}",
+                result("one", control, "0.8", "NULL"),
+                result("two", candidate, "0.9", &format!("'{control}'"))
+            ))
+            .await;
+        world.live(day(0)).await;
+        world.night(day(0), 0).await;
+        world.live(day(1)).await;
+        let auto = "    auto_enroll: true\n    enrolment: { policy: arriving policy }\n";
+        world.write("promotion.yml", &format!("{PROMOTION}experiments:\n  {name}:\n{auto}"));
+        world.sql("PRAGMA wal_checkpoint(TRUNCATE);").await;
         Eve { world }
     }
 }

@@ -10,6 +10,9 @@ use crate::embedded::{better, day, harmful, key};
 /// The three experiments, in the order of their names, in which a night takes them.
 pub const EXPERIMENTS: [&str; 3] = ["costly", "steady", "winner"];
 
+/// The experiment that has no candidate yet, where the night lets one in.
+pub const ARRIVING: &str = "arriving";
+
 /// The day that the night judges.
 pub fn judged() -> Date {
     day(1)

@@ -2,7 +2,7 @@
 
 use crate::embedded::{Told, World, day, two_in_the_night_after};
 
-const POLICIES: &str = "\
+pub const POLICIES: &str = "\
 # What serves plans.
 policies:
   - name: planner_policy
@@ -18,7 +18,7 @@ policies:
         config_defaults: { temperature: 0.7 }
 ";
 
-const EXPERIMENTS: &str = "\
+pub const EXPERIMENTS: &str = "\
 experiments:
   - name: planner_exp
     unit_type: user
@@ -31,14 +31,16 @@ experiments:
         config: { execution_strategy: mlflow_model, mlflow_model: { policy: planner_policy, version: 1 } }
 ";
 
-async fn world() -> World {
+/// The tables, and the policies of [`POLICIES`] in a file.
+pub async fn world() -> World {
     let world = World::bare(vec![]);
     world.run(&["migrate"]).await.expect(0);
     world.write("policies.yml", POLICIES);
     world
 }
 
-async fn sync(world: &World, what: &str, more: &[&str], code: i32) -> Told {
+/// `WHAT sync`, which must end with that code.
+pub async fn sync(world: &World, what: &str, more: &[&str], code: i32) -> Told {
     world.run(&[&[what, "sync"], more].concat()).await.expect(code)
 }
 

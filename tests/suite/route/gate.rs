@@ -119,6 +119,49 @@ async fn only_a_pass_is_marked_and_each_verdict_has_its_words() {
     world.run(&qualify).await.expect(1).complains("steady policy/2 is archived and not available");
 }
 
+/// What the offline evaluation measured of a version, set anew.
+async fn measured(world: &World, column: &str, value: &str) {
+    world
+        .sql(&format!(
+            "UPDATE exp_offline_replay_results SET {column} = '{value}' WHERE policy_version_id = '{}'",
+            key("steady version 2")
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn each_criterion_says_by_how_much_it_is_missed() {
+    let world = world(PROMOTION).await;
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.8", DONE).await;
+    for (column, least, missed, told) in [
+        ("constraint_respect_score", "1", "0.999999", "constraint_respect 0.999999 misses 1 by 0.000001"),
+        ("plan_alignment_score", "0.8", "0.75", "plan_alignment 0.75 misses the baseline's 0.8 by 0.05"),
+        ("edit_distance_score", "0.7", "0.699", "edit_distance 0.699 misses the baseline's 0.7 by 0.001"),
+        ("diversity_score", "0.57", "0.56", "diversity 0.56 misses 0.57, which is 95 % of the baseline's 0.6 by 0.01"),
+        ("leftovers_score", "0.475", "0.4", "leftovers 0.4 misses 0.475, which is 95 % of the baseline's 0.5 by 0.075"),
+    ] {
+        measured(&world, column, missed).await;
+        let said = world.run(&["qualify", "steady policy/2"]).await.expect(1);
+        assert!(flat(&said).contains(told), "{told} is not in {}", said.out);
+        assert_eq!(flat(&said).matches(" misses ").count(), 1, "{}", said.out);
+        assert_eq!(stage(&world).await, "none");
+        enroll(&world, &[], 1).await.complains(told);
+        measured(&world, column, least).await;
+    }
+    assert_eq!(
+        world.text("SELECT group_concat(verdict, ',') FROM rampkeeper_qualifications").await,
+        ["failed"; 5].join(",")
+    );
+    // A criterion of one's own.
+    world.write("promotion.yml", &format!("{PROMOTION}qualification: {{ diversity: {{ at_least: 0.58 }} }}\n"));
+    let said = world.run(&["qualify", "steady policy/2"]).await.expect(1);
+    assert!(flat(&said).contains("diversity 0.57 misses 0.58 by 0.01"), "{}", said.out);
+    world.write("promotion.yml", PROMOTION);
+    world.run(&["qualify", "steady policy/2"]).await.expect(0);
+    assert_eq!(stage(&world).await, "candidate");
+}
+
 #[tokio::test]
 async fn a_stage_that_stands_is_never_replaced_by_candidate() {
     let world = world(PROMOTION).await;
@@ -238,10 +281,12 @@ async fn force_wants_a_reason_and_is_on_record() {
     let act = "SELECT said_by || ' ' || reason || ' ' || json_extract(act, '$.forced') FROM rampkeeper_acts";
     assert_eq!(world.text(act).await, "ana shadow tests 1");
     assert_eq!(world.count("SELECT count(*) FROM rampkeeper_enrolments WHERE reason = 'shadow tests'").await, 1);
-    world.sql("UPDATE exp_experiments SET status = 'paused'").await;
-    enroll(&world, &["--force", "--reason", "again"], 1)
-        .await
-        .complains("steady is paused; candidates come into an active");
+    for status in ["draft", "paused", "completed"] {
+        world.sql(&format!("UPDATE exp_experiments SET status = '{status}'")).await;
+        enroll(&world, &["--force", "--reason", "again"], 1)
+            .await
+            .complains(&format!("steady is {status}; candidates come into an active"));
+    }
 }
 
 #[tokio::test]
@@ -311,4 +356,119 @@ async fn the_night_keeps_out_what_is_unsure_and_tells_that_once() {
     assert_eq!(world.allocations("steady").await, "control 1.0000");
     world.live(day(3)).await;
     assert_eq!(route(&world.night(day(3), 0).await), "[]", "told once");
+}
+
+/// A command's lines without folds, those that hold a word.
+fn lines(told: &Told, word: &str) -> String {
+    let flat = flat(told);
+    assert!(flat.contains(word), "{word} is not in {}", told.out);
+    flat
+}
+
+#[tokio::test]
+async fn status_and_check_say_who_waits_and_for_what() {
+    let mut world = world(PROMOTION).await;
+    world.live(day(0)).await;
+    let now = at(day(0));
+    let status = ["status", "--now", &now];
+    let check = ["check", "--only", "experiments", "--now", &now];
+    // Without auto_enroll, only what was evaluated is told, and check has nothing to say.
+    assert!(!world.run(&status).await.expect(0).out.contains("Waiting to come in"));
+    assert!(!world.run(&check).await.expect(0).out.contains("auto_enroll"));
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.7", DONE).await;
+    lines(
+        &world.run(&status).await.expect(0),
+        "steady: steady policy/2: offline evaluation failed: plan_alignment 0.7 misses the baseline's 0.8 by 0.1",
+    );
+    measured(&world, "plan_alignment_score", "0.8").await;
+    lines(&world.run(&status).await.expect(0), "`rampkeeper enroll steady steady policy/2` lets it in");
+    // With it, the next night does.
+    world.write("promotion.yml", &format!("{PROMOTION}{AUTO}"));
+    let json = world.run(&["status", "--now", &now, "--output", "json"]).await.expect(0).json();
+    let waiting = &json["waiting"][0];
+    assert_eq!(
+        (&waiting["version"], &waiting["verdict"], &waiting["prospect"], &waiting["share"]),
+        (&"steady policy/2".into(), &"passed".into(), &"next_night".into(), &serde_json::json!(0.1)),
+        "{waiting:#}"
+    );
+    let told = world.run(&check).await.expect(0);
+    lines(
+        &told,
+        "ok experiments auto_enroll of steady steady policy/2 passed offline evaluation and comes in with the next",
+    );
+    lines(&told, "offline gate constraint_respect at least 1, plan_alignment 100 % of the baseline's");
+    let loose = "qualification: { diversity: { of_baseline: 0.9 } }\n";
+    world.write("promotion.yml", &format!("{PROMOTION}{AUTO}{loose}"));
+    lines(&world.run(&check).await.expect(0), "diversity may be worse than the route itself allows");
+    // What would let nobody in is said, and how to mend it.
+    for (promotion, code, expected) in [
+        (
+            AUTO.replace("policy: steady policy", "policy: stedy policy"),
+            1,
+            "there is no policy \"stedy policy\" in exp.policies → did you mean `steady policy`?",
+        ),
+        (format!("{AUTO}    mode: advise\n"), 0, "on, but the mode is advise, so nobody is let in"),
+        (format!("{AUTO}kill_switch: true\n"), 0, "on, but the kill switch is on, so nobody is let in"),
+        (format!("{AUTO}    control: candidate\n"), 1, "candidate serves no version of steady policy"),
+    ] {
+        world.write("promotion.yml", &format!("{PROMOTION}{promotion}"));
+        lines(&world.run(&check).await.expect(code), expected);
+    }
+    world.write("promotion.yml", &format!("{PROMOTION}{AUTO}"));
+    world.run(&["hold", "steady", "--by", "ana", "--reason", "audit", "--now", &now]).await.expect(0);
+    let held = "steady policy/2 passed offline evaluation and stays out: steady is held by ana (audit)";
+    lines(&world.run(&status).await.expect(0), held);
+    lines(&world.run(&check).await.expect(0), &format!("warn experiments auto_enroll of steady {held}"));
+    world.run(&["resume", "steady", "--by", "ana", "--reason", "done", "--now", &now]).await.expect(0);
+    // A registry that does not have it, or is away.
+    world.settings["registry"] =
+        serde_json::json!({ "mlflow": { "url": format!("http://127.0.0.1:{}", closed_port()), "timeout_seconds": 1 } });
+    world.configure();
+    lines(&world.run(&check).await.expect(1), "the registry could not be asked about steady_model version 2");
+    world.settings["registry"] = serde_json::json!({ "local": {} });
+    world.configure();
+    world.night(day(0), 0).await;
+    assert!(!world.run(&status).await.expect(0).out.contains("Waiting to come in"));
+    lines(&world.run(&check).await.expect(0), "no version of steady policy that is newer than control's waits");
+}
+
+#[tokio::test]
+async fn what_is_done_by_hand_is_no_night() {
+    let mut world = world(PROMOTION).await;
+    result(&world, 1, "0.8", DONE).await;
+    result(&world, 2, "0.8", DONE).await;
+    let (first, last) = (day(0), day(3));
+    let (noon, before_noon) = (format!("{first}T12:00:00Z"), format!("{first}T11:00:00Z"));
+    world.run(&["qualify", "steady policy/2", "--now", &before_noon]).await.expect(0);
+    world.run(&["enroll", "steady", "steady policy/2", "--by", "ana", "--now", &noon]).await.expect(0);
+    lines(&world.run(&["status", "--now", &noon]).await.expect(0), "No night has run yet");
+    world.run(&["report"]).await.expect(1).complains("no night is on record yet");
+    world.live(first).await;
+    world.night(first, 0).await;
+    let later = at(last);
+    world.run(&["qualify", "steady policy/2", "--now", &later]).await.expect(0);
+    let kinds =
+        "SELECT group_concat(kind || ' ' || as_of, ', ') FROM (SELECT * FROM rampkeeper_runs ORDER BY started_at)";
+    let before = first.yesterday().unwrap();
+    assert_eq!(world.text(kinds).await, format!("by_hand {before}, by_hand {before}, night {first}, by_hand {last}"));
+    let status = world.run(&["status", "--now", &later]).await.expect(0);
+    lines(&status, &format!("Last night: {first}, run at"));
+    lines(&status, "No night has run for the 3 days since. Is the job still started?");
+    let report = world.run(&["report", "--output", "json"]).await.expect(0).json();
+    assert_eq!(report["as_of"], first.to_string());
+    world.run(&["report", "--as-of", &last.to_string()]).await.expect(1);
+    let site = world.run(&["report", "--html", world.path("site").to_str().unwrap()]).await.expect(0);
+    assert!(site.out.contains("nights: 1, "), "{}", site.out);
+    let page = |night| world.path(&format!("site/nights/{night}.html")).exists();
+    assert!(page(first) && !page(last) && !page(before));
+    // A rollback by hand is told like a night, so its page is there; a night it is none.
+    world
+        .run(&["rollback", "steady/steady policy_v2", "--by", "ana", "--reason", "x", "--now", &later])
+        .await
+        .expect(0);
+    assert!(world.text(kinds).await.ends_with(&format!(", by_hand {last}, by_hand {last}")));
+    lines(&world.run(&["status", "--now", &later]).await.expect(0), &format!("Last night: {first}, run at"));
+    world.run(&["report", "--as-of", &last.to_string()]).await.expect(0);
+    world.run(&["verify"]).await.expect(0);
 }
