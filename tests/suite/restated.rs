@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rampkeeper::demo::{DayOfTraffic, Event};
 use serde_json::Value;
 
-use crate::embedded::{World, day, events_frame, harmful, key, of, outcome, save};
+use crate::embedded::{World, better, day, events_frame, harmful, key, of, outcome, save};
 
 /// The day's events with the candidate's costs as if they did no harm, and a few events short.
 fn as_first_told(traffic: &DayOfTraffic) -> Vec<Event> {
@@ -61,7 +61,7 @@ async fn restated_data_are_read_again_and_told_with_what_they_would_have_meant()
 #[tokio::test]
 async fn events_that_were_changed_in_place_are_found_by_checksums() {
     for checksums in [false, true] {
-        let mut world = World::new(vec![harmful("costly")]).await;
+        let mut world = World::new(vec![better("steady")]).await;
         if checksums {
             world.settings["evidence"] = serde_json::json!({ "restatement": "checksums" });
             world.configure();

@@ -177,7 +177,8 @@ impl Dialect for Clickhouse {
     /// Every number of an event is a column of its own, so all columns with numbers count, whatever metrics read of them.
     fn checksum(&self, _roots: &[FieldRoot]) -> Option<String> {
         let numbers = self.0.events.iter().filter(|(_, held)| is_number(held));
-        let numbers = numbers.map(|(column, _)| format!(", toString(e.{})", self.quote(column)));
+        // The hash of nothing is nothing, and would take the rest of the event along.
+        let numbers = numbers.map(|(column, _)| format!(", ifNull(toString(e.{}), '')", self.quote(column)));
         let more: String = numbers.collect();
         Some(format!(
             "toInt64(sum(cityHash64(toString(e.event_type), toString(e.unit_type), toString(e.unit_id), \
