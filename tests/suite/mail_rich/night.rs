@@ -178,6 +178,7 @@ pub fn reasons() -> Vec<(Outcome, Reason)> {
             budget: 0.02,
         }),
         hold(Reason::NotConfirmed { shown: 1, needed: 2, of: 3 }),
+        hold(Reason::FromAggregates { step: Step::Promote }),
         hold(Reason::AwaitingApproval { stage: 1, step: Step::Promote }),
         hold(Reason::Rejected { said: said() }),
         hold(Reason::TooSoon { days: 2, needed: 5, stage }),
