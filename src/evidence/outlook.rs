@@ -58,7 +58,7 @@ fn units_per_day(comparison: &Comparison<'_>) -> Option<f64> {
     let mut dates: Vec<Date> = usual().map(|cohort| cohort.date).collect();
     dates.sort_unstable();
     dates.dedup();
-    let first = dates.iter().rev().take(DAYS).last().copied().unwrap_or(Date::MIN);
+    let first = dates.iter().rev().take(DAYS).next_back().copied().unwrap_or(Date::MIN);
     for cohort in usual().filter(|cohort| cohort.date >= first) {
         // Metrics with different windows bring a cohort each of the same units.
         by_day.entry(cohort.date).or_default().insert((cohort.epoch, cohort.variant), cohort.health.units);
