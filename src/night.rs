@@ -218,7 +218,7 @@ impl Night<'_> {
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
         let mut collected = self.collect(&record, (days, ahead, stored), mode).await?;
-        collected.percentiles = self.percentiles(&record, days, ahead, mode).await;
+        collected.percentiles = self.percentiles(&record, (days, ahead, stored), mode).await;
         let case = Case {
             config: self.config,
             versions,
@@ -297,10 +297,7 @@ impl Night<'_> {
             let opened_by = if new.epoch.outside { "outside" } else { "start" };
             self.control.open_epoch(record.experiment.id, &new, opened_by).await?;
         }
-        if let (Some(last), Some((_, at))) = (record.epochs.last_mut(), new.ends) {
-            last.ended_at = Some(at);
-        }
-        record.epochs.push(new.epoch);
+        new.append_to(&mut record.epochs);
         Ok(())
     }
 

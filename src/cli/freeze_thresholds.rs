@@ -132,9 +132,7 @@ fn wanted<'a>(config: &'a Config, arguments: &FreezeArguments) -> anyhow::Result
 }
 
 fn is_judged_by(config: &Config, record: &ExperimentRecord, metric: &str) -> bool {
-    let policy = config.policies.of(&record.experiment.name);
-    policy.guardrails.iter().any(|guardrail| guardrail.metric == metric)
-        || policy.success.metrics.iter().any(|success| success.metric == metric)
+    config.policies.of(&record.experiment.name).judged_by().any(|judged| judged == metric)
 }
 
 /// The last day before any of the experiments began, that of the evidence at the latest.

@@ -79,8 +79,7 @@ fn scenarios(arguments: &SimulateArguments, global: &Global, world: &Path) -> an
     let config = config::load(&global.config)?;
     // A name without overrides has the defaults; so has no name.
     let policy = config.policies.of(arguments.experiment.as_deref().unwrap_or_default());
-    let guardrails = policy.guardrails.iter().map(|guardrail| guardrail.metric.as_str());
-    let mut names: Vec<&str> = guardrails.chain(policy.success.metrics.iter().map(|s| s.metric.as_str())).collect();
+    let mut names: Vec<&str> = policy.judged_by().map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
     let world = World::load(world, &names)?;

@@ -59,21 +59,6 @@ impl ControlStore {
         Ok(())
     }
 
-    /// Through which date the experiment's cohorts are closed.
-    pub async fn load_progress(&self, experiment: ExperimentId) -> Result<Progress, ControlError> {
-        let rows = sqlx::query(statement::LOAD_PROGRESS.sql(self.dialect))
-            .bind(experiment.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(while_doing(format!("load how far the evidence of experiment {experiment} is closed")))?;
-        let mut progress = Progress::new();
-        for row in rows {
-            let reader = Reader::new("rampkeeper.cohort_progress", "definition", &row)?;
-            progress.insert(reader.get("definition")?, reader.parse("through")?);
-        }
-        Ok(progress)
-    }
-
     /// Through which date the cohorts of each experiment are closed.
     pub async fn load_all_progress(&self) -> Result<AllProgress, ControlError> {
         let mut all = AllProgress::new();

@@ -60,6 +60,16 @@ pub struct NewEpoch {
     pub ends: Option<(i64, Timestamp)>,
 }
 
+impl NewEpoch {
+    /// Puts it behind the epochs before, of which it ends the last.
+    pub fn append_to(self, epochs: &mut Vec<Epoch>) {
+        if let (Some(last), Some((_, at))) = (epochs.last_mut(), self.ends) {
+            last.ended_at = Some(at);
+        }
+        epochs.push(self.epoch);
+    }
+}
+
 /// Compares the experiment's allocations with its last epoch. A first sight begins epoch 0 at the experiment's start; an
 /// allocation that nobody here has set begins a new epoch now, and the epoch before is only trusted until it was last
 /// seen, since nobody knows when the change was made.

@@ -132,7 +132,6 @@ statements! {
     LOAD_PACKED_COHORTS = "load_packed_cohorts";
     LOAD_POLICIES = "load_policies";
     LOAD_POLICY_VERSIONS = "load_policy_versions";
-    LOAD_PROGRESS = "load_progress";
     LOAD_PROMPT_VERSIONS = "load_prompt_versions";
     LOAD_PROMPTS = "load_prompts";
     LOAD_QUALIFICATIONS = "load_qualifications";

@@ -255,7 +255,7 @@ async fn closed_cohorts_stay_as_they_were_read() {
     save(1.0 / 3.0, date(2026, 3, 3)).await;
     save(0.5, date(2026, 3, 2)).await;
     assert_eq!(store.control.load_cohorts(experiment(), &set).await.unwrap(), [cohort(1.0 / 3.0)]);
-    assert_eq!(store.control.load_progress(experiment()).await.unwrap()["d"], date(2026, 3, 3));
+    assert_eq!(store.control.load_all_progress().await.unwrap()[&experiment()]["d"], date(2026, 3, 3));
 }
 
 #[tokio::test]

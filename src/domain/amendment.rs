@@ -34,9 +34,7 @@ pub struct Amendment {
 impl Rules {
     /// The rules for an experiment under that policy.
     pub fn new(policy: &Policy, metrics: &BTreeMap<String, Metric>) -> Rules {
-        let guarded = policy.guardrails.iter().map(|g| &g.metric);
-        let named = guarded.chain(policy.success.metrics.iter().map(|s| &s.metric));
-        let metrics = named.filter_map(|name| Some((name.clone(), metrics.get(name)?.clone()))).collect();
+        let metrics = policy.judged_by().filter_map(|name| Some((name.clone(), metrics.get(name)?.clone()))).collect();
         Rules { policy: policy.clone(), metrics }
     }
 

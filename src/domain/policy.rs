@@ -219,6 +219,13 @@ impl Guardrail {
 }
 
 impl Policy {
+    /// The names of the metrics that candidates are judged by: those of the guardrails, then those of success. A name may
+    /// come twice.
+    pub fn judged_by(&self) -> impl Iterator<Item = &String> {
+        let guarded = self.guardrails.iter().map(|guardrail| &guardrail.metric);
+        guarded.chain(self.success.metrics.iter().map(|success| &success.metric))
+    }
+
     /// The policy that holds where nothing else is said, without a guardrail: the route's ramp of 10 % for 3 days, 25 %
     /// for 5 and 50 % for 7 (domain.md, rules of the route), and the error rates of statistics.md, section 0.
     pub fn standard() -> Policy {

@@ -1,5 +1,6 @@
 //! Evidence from aggregates: what was judged as if events were independent, and what that leaves unknown.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -29,15 +30,12 @@ impl FromEvents {
     /// Of the metrics that the policy names; none where all of them know their units.
     pub(super) fn of(comparison: &Comparison<'_>) -> Option<FromEvents> {
         let policy = comparison.policy;
-        let guarded = policy.guardrails.iter().map(|guardrail| &guardrail.metric);
-        let mut named: Vec<&String> = guarded.chain(policy.success.metrics.iter().map(|s| &s.metric)).collect();
-        named.sort_unstable();
-        named.dedup();
-        let event_level = |name: &&String| {
-            let aggregate = comparison.metrics.get(*name)?.aggregate()?;
-            Some(EventLevel { metric: (*name).clone(), design_effect: aggregate.design_effect.get() })
+        let named: BTreeSet<&String> = policy.judged_by().collect();
+        let event_level = |name: &String| {
+            let aggregate = comparison.metrics.get(name)?.aggregate()?;
+            Some(EventLevel { metric: name.clone(), design_effect: aggregate.design_effect.get() })
         };
-        let metrics: Vec<EventLevel> = named.iter().filter_map(event_level).collect();
+        let metrics: Vec<EventLevel> = named.into_iter().filter_map(event_level).collect();
         (!metrics.is_empty()).then_some(FromEvents { metrics, allowed: policy.from_aggregates })
     }
 }

@@ -89,8 +89,7 @@ pub(super) fn seen_by_looks(comparison: &Comparison<'_>, look: u32) -> Vec<f64> 
         }
     }
     // Of the metrics that are judged: another one's longer window would hide units that the looks have seen.
-    let policy = comparison.policy;
-    let judged = policy.guardrails.iter().map(|g| &g.metric).chain(policy.success.metrics.iter().map(|s| &s.metric));
+    let judged = comparison.policy.judged_by();
     let windows = judged.filter_map(|name| comparison.metrics.get(name)).map(|metric| metric.window_days);
     let window = windows.max().unwrap_or(1);
     let looks = (0..look).map(|index| {

@@ -118,10 +118,7 @@ impl Night<'_> {
         let experiment = &record.experiment;
         let mut epochs = record.epochs.clone();
         if let Some(new) = observe_epochs(record, self.now) {
-            if let (Some(last), Some((_, at))) = (epochs.last_mut(), new.ends) {
-                last.ended_at = Some(at);
-            }
-            epochs.push(new.epoch);
+            new.append_to(&mut epochs);
         }
         let Some(first) = epochs.first() else { return Ok(Vec::new()) };
         let first_date = first.started_at.to_zoned(TimeZone::UTC).date();

@@ -163,9 +163,7 @@ impl Night<'_> {
 
     /// The metrics that a policy names and that can be measured.
     pub(super) fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
-        let guarded = policy.guardrails.iter().map(|g| &g.metric);
-        let wanted = policy.success.metrics.iter().map(|s| &s.metric);
-        guarded.chain(wanted).filter_map(|name| self.config.metrics.get(name)).filter(|metric| metric.is_frozen())
+        policy.judged_by().filter_map(|name| self.config.metrics.get(name)).filter(|metric| metric.is_frozen())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Data that were restated after they had been decided from: the latest days are counted again every night, or their
-//! checksums taken, and where one has changed, the cohorts that it touches are read again. What was decided from stays beside what is known now.
+//! checksums taken, and where one has changed, the cohorts that it touches are read again. What was decided from stays
+//! beside what is known now.
 
 use std::collections::BTreeMap;
 

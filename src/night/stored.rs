@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Night;
 use crate::control::{AllProgress, ControlError, ControlStore, ExperimentRecord};
-use crate::domain::ExperimentId;
+use crate::domain::{ExperimentId, Percentiles};
 use crate::evidence::{Cohort, MetricSet};
 
 /// How many answers may wait; each has all cohorts of an experiment.
@@ -24,6 +24,8 @@ type Sets = Arc<[Arc<MetricSet>]>;
 pub(super) struct Stored<'a> {
     control: &'a ControlStore,
     sets: BTreeMap<ExperimentId, Sets>,
+    /// The fields whose percentiles are shown, each with the metrics of its edges.
+    pub(super) shown: Vec<(Percentiles, MetricSet)>,
     progress: AllProgress,
     /// What is still to come.
     order: VecDeque<(ExperimentId, Arc<MetricSet>)>,
@@ -83,6 +85,6 @@ impl<'a> Night<'a> {
                 }
             }
         });
-        Stored { control: self.control, sets, progress, order, coming }
+        Stored { control: self.control, sets, shown: self.shown(), progress, order, coming }
     }
 }

@@ -218,10 +218,7 @@ impl Enrolling {
             config: VariantConfig::parse(&self.config),
         });
         for (new, _) in &self.epochs {
-            if let (Some(last), Some((_, at))) = (record.epochs.last_mut(), new.ends) {
-                last.ended_at = Some(at);
-            }
-            record.epochs.push(new.epoch.clone());
+            new.clone().append_to(&mut record.epochs);
         }
     }
 }

@@ -190,34 +190,9 @@ impl World {
         self.postgres.sql(&self.url, statements).await;
     }
 
-    /// The allocation tables, as the assignment service reads them.
-    async fn shares(&self) -> Vec<Shares> {
-        let rows = sqlx::query(
-            "SELECT e.id AS experiment, e.name AS name, e.status = 'active' AS active, v.id AS variant,
-                    v.name AS variant_name, (v.allocation * 10000)::int4 AS share
-             FROM exp.experiments e JOIN exp.variants v ON v.experiment_id = e.id ORDER BY e.name, v.created_at",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .unwrap();
-        let mut tables: BTreeMap<String, Shares> = BTreeMap::new();
-        for row in rows {
-            let name: String = row.get("name");
-            let table = tables.entry(name.clone()).or_insert_with(|| Shares {
-                name,
-                experiment: row.get("experiment"),
-                active: row.get("active"),
-                variants: Vec::new(),
-            });
-            let share: i32 = row.get("share");
-            table.variants.push((row.get("variant"), row.get("variant_name"), u16::try_from(share).unwrap()));
-        }
-        tables.into_values().collect()
-    }
-
     /// A day of traffic, written as the services around the job write it.
     async fn live(&mut self, day: Date) {
-        let shares = self.shares().await;
+        let shares = shares(&self.pool).await;
         let traffic = self.traffic.day(day, &shares);
         store_assignments(&self.pool, &traffic.assignments).await;
         store_events(&self.pool, &traffic.events).await;
@@ -254,6 +229,31 @@ impl World {
     async fn text(&self, sql: &'static str) -> String {
         sqlx::query_scalar::<_, String>(sql).fetch_one(&self.pool).await.unwrap()
     }
+}
+
+/// The allocation tables, as the assignment service reads them.
+pub async fn shares(pool: &PgPool) -> Vec<Shares> {
+    let rows = sqlx::query(
+        "SELECT e.id AS experiment, e.name AS name, e.status = 'active' AS active, v.id AS variant,
+                v.name AS variant_name, (v.allocation * 10000)::int4 AS share
+         FROM exp.experiments e JOIN exp.variants v ON v.experiment_id = e.id ORDER BY e.name, v.created_at",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let mut tables: BTreeMap<String, Shares> = BTreeMap::new();
+    for row in rows {
+        let name: String = row.get("name");
+        let table = tables.entry(name.clone()).or_insert_with(|| Shares {
+            name,
+            experiment: row.get("experiment"),
+            active: row.get("active"),
+            variants: Vec::new(),
+        });
+        let share: i32 = row.get("share");
+        table.variants.push((row.get("variant"), row.get("variant_name"), u16::try_from(share).unwrap()));
+    }
+    tables.into_values().collect()
 }
 
 pub async fn store_assignments(pool: &PgPool, assignments: &[Assignment]) {

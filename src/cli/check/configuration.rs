@@ -37,10 +37,7 @@ fn policies(config: &Config) -> impl Iterator<Item = (Vec<&str>, &Policy)> {
 
 /// The names of the metrics that some policy judges by.
 pub(super) fn judged(config: &Config) -> BTreeSet<&str> {
-    let of = |policy: &'_ Policy| {
-        let guarded = policy.guardrails.iter().map(|guardrail| guardrail.metric.clone());
-        guarded.chain(policy.success.metrics.iter().map(|success| success.metric.clone())).collect::<Vec<_>>()
-    };
+    let of = |policy: &'_ Policy| policy.judged_by().cloned().collect::<Vec<_>>();
     let named: BTreeSet<String> = policies(config).flat_map(|(_, policy)| of(policy)).collect();
     config.metrics.keys().map(String::as_str).filter(|name| named.contains(*name)).collect()
 }

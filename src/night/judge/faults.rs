@@ -35,8 +35,7 @@ pub fn shared_faults(record: &ExperimentRecord, policy: &Policy) -> Vec<String> 
 
 /// Metrics that the experiment is to be judged by and that cannot be measured yet.
 pub fn unfrozen(metrics: &BTreeMap<String, Metric>, policy: &Policy) -> Vec<String> {
-    let guarded = policy.guardrails.iter().map(|guardrail| &guardrail.metric);
-    let named: BTreeSet<&String> = guarded.chain(policy.success.metrics.iter().map(|s| &s.metric)).collect();
+    let named: BTreeSet<&String> = policy.judged_by().collect();
     let unfrozen = named.into_iter().filter(|name| metrics.get(*name).is_some_and(|metric| !metric.is_frozen()));
     let told = unfrozen.map(|name| {
         format!("metric {name} has no threshold yet; `rampkeeper freeze-thresholds` takes it from the days before")

@@ -11,11 +11,13 @@ mod arms;
 mod assignments;
 mod columns;
 mod content;
+mod days;
 mod events;
 mod examine;
 mod exceed;
 mod files;
 mod groups;
+mod noted;
 mod pass;
 #[cfg(test)]
 mod tests;

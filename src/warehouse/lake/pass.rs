@@ -4,24 +4,20 @@
 //! are added up day by day, and when the window has closed its moments are taken and its units forgotten. So a cohort is
 //! the same whatever else is read with it, and memory follows the units of the open days, not the length of the history.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use jiff::civil::Date;
-use sqlx::types::Uuid;
+use std::collections::BTreeMap;
 
 use super::ahead::ahead;
-use super::arms::Arms;
-use super::assignments::{self, Assigned, Assignment, Fault, Sought};
-use super::columns::{Wanted, check};
-use super::events::{self, Reader};
-use super::files::{Day, Folders, Table, broken};
+use super::assignments::{Assigned, Sought};
+use super::days::Days;
+use super::events::Reader;
+use super::files::Folders;
 use super::groups::{Group, groups_of};
+use super::noted::Noted;
 use crate::domain::ExposedBy;
 use crate::warehouse::Collected;
 use crate::warehouse::cohort_rows::CohortRow;
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::instants::{DAY, date_of, midnight};
+use crate::warehouse::instants::DAY;
 use crate::warehouse::needs::Needs;
 use crate::warehouse::open::ids::{Hashes, Keys};
 use crate::warehouse::open::{Events, Open, Program, Reads};
@@ -86,12 +82,12 @@ struct Pass<'a> {
 }
 
 /// A request and what it wants of the days, counted from 1970.
-struct Request<'a> {
-    needs: &'a Needs,
+pub(super) struct Request<'a> {
+    pub(super) needs: &'a Needs,
     /// The first and the last cohort date; none if no exposure may count.
-    cohorts: Option<(i64, i64)>,
+    pub(super) cohorts: Option<(i64, i64)>,
     /// The first day of assignments.
-    since: i64,
+    pub(super) since: i64,
     fault: Option<WarehouseError>,
 }
 
@@ -125,15 +121,15 @@ impl<'a> Request<'a> {
         Self { needs, cohorts, since: cohorts.map_or(since, |(first, _)| since.min(first)), fault: None }
     }
 
-    fn has_cohort_on(&self, day: i64) -> bool {
+    pub(super) fn has_cohort_on(&self, day: i64) -> bool {
         self.fault.is_none() && self.cohorts.is_some_and(|(first, last)| (first..=last).contains(&day))
     }
 
-    fn reads_assignments_of(&self, day: i64, window: i64) -> bool {
+    pub(super) fn reads_assignments_of(&self, day: i64, window: i64) -> bool {
         self.fault.is_none() && self.cohorts.is_some_and(|(_, last)| (self.since..=last + window).contains(&day))
     }
 
-    fn reads_events_of(&self, day: i64, window: i64) -> bool {
+    pub(super) fn reads_events_of(&self, day: i64, window: i64) -> bool {
         self.fault.is_none() && (day - window..=day).any(|day| self.needs.has_cohort_on(day))
     }
 }
@@ -296,159 +292,5 @@ impl Task<'_> {
         match self {
             Task::Assignments(group) | Task::Events(group) => group.rows(),
         }
-    }
-}
-
-/// The day partitions that a pass reads; none where there is none.
-struct Days<'a> {
-    folders: &'a Folders,
-    /// The table that says what units met, and what it must have.
-    source: Table,
-    exposing: Vec<Wanted>,
-    /// The days of that table that have a folder.
-    listed: Vec<i64>,
-    events: BTreeMap<i64, Option<Day>>,
-    assignments: BTreeMap<i64, Option<Day>>,
-    /// Days of assignments whose columns are what they should be.
-    checked: BTreeSet<i64>,
-}
-
-impl<'a> Days<'a> {
-    fn of(folders: &'a Folders, carried_by: Option<&str>) -> Result<Self, WarehouseError> {
-        let (source, exposing) = match carried_by {
-            None => (Table::Assignments, assignments::wanted().to_vec()),
-            Some(unit_type) => (Table::Events, assignments::carrying(unit_type)),
-        };
-        let listed = folders.dates(source)?.into_iter().map(|date| midnight(date).div_euclid(DAY));
-        let (events, assignments) = (BTreeMap::new(), BTreeMap::new());
-        let listed = listed.collect();
-        Ok(Self { folders, source, exposing, listed, events, assignments, checked: BTreeSet::new() })
-    }
-
-    /// Finds the days that a request reads, and refuses those that it cannot be met from.
-    fn find(&mut self, request: &Request<'_>, window: i64) -> Result<(), WarehouseError> {
-        let Some((first, last)) = request.cohorts else { return Ok(()) };
-        let wanted = events::wanted(request.needs);
-        for day in (first..=last + window).filter(|day| request.reads_events_of(*day, window)) {
-            // A day without any events would count as a day of zeros: missing is not zero.
-            let reason = "there are no events, though the windows reach into that day";
-            let found = look(self.folders, &mut self.events, Table::Events, day)?;
-            check(found.ok_or_else(|| absent(self.folders, Table::Events, day, reason))?, &wanted)?;
-        }
-        let earlier: Vec<i64> =
-            self.listed.iter().copied().filter(|day| (request.since..first).contains(day)).collect();
-        for day in earlier.into_iter().chain(first..=last + window) {
-            let found = look(self.folders, &mut self.assignments, self.source, day)?;
-            // A cohort date without assignments beside a day with events is a fault of the lake, not a day without
-            // units. Other days may be absent: they only serve to find units that met another variant.
-            if found.is_none() && request.needs.has_cohort_on(day) {
-                let reason = "there are no exposures for a date that has events";
-                return Err(absent(self.folders, self.source, day, reason));
-            }
-            if let Some(found) = found
-                && !self.checked.contains(&day)
-            {
-                check(found, &self.exposing)?;
-                self.checked.insert(day);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The day's partition, looked for once.
-fn look<'d>(
-    folders: &Folders,
-    known: &'d mut BTreeMap<i64, Option<Day>>,
-    table: Table,
-    day: i64,
-) -> Result<Option<&'d Day>, WarehouseError> {
-    let found = match known.entry(day) {
-        Entry::Occupied(found) => found.into_mut(),
-        Entry::Vacant(unknown) => {
-            unknown.insert(date_of(day * DAY).map(|date| folders.day(table, date)).transpose()?.flatten())
-        }
-    };
-    Ok(found.as_ref())
-}
-
-fn absent(folders: &Folders, table: Table, day: i64, reason: &str) -> WarehouseError {
-    let date = date_of(day * DAY).unwrap_or(Date::MAX);
-    broken(&folders.day_folder(table, date), date, reason, None)
-}
-
-/// What the assignments told so far.
-struct Noted<'a> {
-    requests: &'a [Request<'a>],
-    window: i64,
-    /// The experiments of the requests, each once.
-    experiments: Vec<Uuid>,
-    /// The requests of each experiment.
-    places: Vec<Vec<usize>>,
-    /// Per request.
-    arms: Vec<Arms>,
-    /// Per request, what is wrong with its assignments.
-    faults: Vec<Option<Fault>>,
-    /// The last day whose cohorts were opened.
-    opened: i64,
-}
-
-impl<'a> Noted<'a> {
-    fn new(requests: &'a [Request<'a>], window: i64) -> Self {
-        let mut experiments: Vec<Uuid> = Vec::new();
-        let mut places: Vec<Vec<usize>> = Vec::new();
-        let mut known: HashMap<Uuid, usize> = HashMap::new();
-        for (place, request) in requests.iter().enumerate() {
-            let key = request.needs.experiment_id;
-            let experiment = *known.entry(key).or_insert_with(|| {
-                experiments.push(key);
-                places.push(Vec::new());
-                experiments.len() - 1
-            });
-            places[experiment].push(place);
-        }
-        Self {
-            requests,
-            window,
-            experiments,
-            places,
-            arms: requests.iter().map(|request| Arms::new(request.needs)).collect(),
-            faults: requests.iter().map(|_| None).collect(),
-            opened: i64::MIN,
-        }
-    }
-
-    /// Notes assignments that lie in the partition of that day.
-    fn note(&mut self, day: i64, assigned: Assigned) {
-        for Assignment { experiment, unit, variant, at } in assigned.rows {
-            let made_on = at.div_euclid(DAY);
-            for place in &self.places[experiment as usize] {
-                let request = &self.requests[*place];
-                if request.reads_assignments_of(day, self.window) {
-                    let arms = &mut self.arms[*place];
-                    let variant = arms.variant(variant);
-                    arms.add(unit, (at, variant), made_on > self.opened && request.has_cohort_on(made_on));
-                }
-            }
-        }
-        for (experiment, fault) in assigned.faults {
-            for place in &self.places[experiment as usize] {
-                if self.requests[*place].reads_assignments_of(day, self.window) {
-                    self.faults[*place].get_or_insert_with(|| fault.clone());
-                }
-            }
-        }
-    }
-
-    /// Opens the cohorts of a day.
-    fn open(&mut self, day: i64, programs: &[Program], open: &mut Open) {
-        open.begin(day);
-        for (place, request) in self.requests.iter().enumerate().filter(|(_, request)| request.has_cohort_on(day)) {
-            let told = self.arms[place].tell(day, request.needs);
-            let variants: Vec<String> =
-                self.arms[place].variants.iter().map(|key| Uuid::from_u128(*key).to_string()).collect();
-            open.add(place, request.needs, &programs[place], &told, &variants);
-        }
-        self.opened = day;
     }
 }

@@ -1,18 +1,17 @@
 //! The servers, the files and the services around: what the offline evaluation and the assignment service do each day.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Output;
 
 use jiff::civil::Date;
-use rampkeeper::demo::{Shares, Traffic};
+use rampkeeper::demo::Traffic;
 use serde_json::{Value, json};
-use sqlx::{PgPool, Row};
+use sqlx::PgPool;
 use tokio::process::Command;
 use uuid::Uuid;
 
 use super::{PROMOTION, scenarios};
-use crate::night_real::{store_assignments, store_events};
+use crate::night_real::{shares, store_assignments, store_events};
 use crate::support::mlflow::Mlflow;
 use crate::support::postgres::Postgres;
 use crate::support::smtp::{Rules, Smtp};
@@ -102,27 +101,7 @@ impl World {
     }
 
     pub async fn live(&mut self, day: Date) {
-        let rows = sqlx::query(
-            "SELECT e.id AS experiment, e.name AS name, e.status = 'active' AS active, v.id AS variant,
-                    v.name AS variant_name, (v.allocation * 10000)::int4 AS share
-             FROM exp.experiments e JOIN exp.variants v ON v.experiment_id = e.id ORDER BY e.name, v.created_at",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .unwrap();
-        let mut tables: BTreeMap<String, Shares> = BTreeMap::new();
-        for row in rows {
-            let name: String = row.get("name");
-            let table = tables.entry(name.clone()).or_insert_with(|| Shares {
-                name,
-                experiment: row.get("experiment"),
-                active: row.get("active"),
-                variants: Vec::new(),
-            });
-            let share: i32 = row.get("share");
-            table.variants.push((row.get("variant"), row.get("variant_name"), u16::try_from(share).unwrap()));
-        }
-        let traffic = self.traffic.day(day, &tables.into_values().collect::<Vec<_>>());
+        let traffic = self.traffic.day(day, &shares(&self.pool).await);
         store_assignments(&self.pool, &traffic.assignments).await;
         store_events(&self.pool, &traffic.events).await;
     }

@@ -1,3 +1,0 @@
-SELECT definition, CAST(through AS TEXT) AS through
-FROM rampkeeper.cohort_progress
-WHERE experiment_id = $1::uuid
