@@ -114,7 +114,7 @@ fn request<'a>(
 
 /// The eight metrics: six ratios to the plans, two of them above thresholds, a cost and the plans themselves.
 fn metrics(trial: &Trial) -> Vec<Metric> {
-    let measure = |event: &str, value: Value| Measure { event: event.to_owned(), value };
+    let measure = |event: &str, value: Value| Measure::of_event(event, value);
     let latency = || "latency_ms".parse().expect("a field");
     let plans = || measure("plan_generated", Value::Count);
     let metric = |name: &str, form: MetricForm| Metric {

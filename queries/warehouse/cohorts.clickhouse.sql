@@ -57,7 +57,7 @@ FROM
             WHERE {{ source.condition }}
               AND {{ source.reach_all }}
 {% if source.narrow %}
-              AND {{ source.unit }} IN (
+              AND {{ source.unit }} {{ gather }}IN (
                 SELECT {{ source.unit }} FROM {{ source.table }} WHERE {{ source.condition }} AND {{ source.reach }}
               )
 {% endif %}
@@ -80,15 +80,43 @@ ANY LEFT JOIN
         count() AS events
     FROM
     (
+{% if events %}
         SELECT
             e.unit_id AS unit_key,
             {{ happened_at }} AS happened_at,
-            multiIf({% for event in events %}{{ event.is }}, {{ loop.index0 }}, {% endfor %}-1) AS event
+            {{ "toInt16(" if facts }}multiIf({% for event in events %}{{ event.is }}, {{ loop.index0 }}, {% endfor %}-1){{ ")" if facts }} AS event
 {% for field in fields %}
             , {{ field.json }} AS number_{{ loop.index0 }}
 {% endfor %}
+{% for none in no_facts %}
+            , {{ none.number }} AS number_{{ fields | length + loop.index0 }}
+{% endfor %}
+{% if facts %}
+            , toNullable('*') AS of_variant
+{% endif %}
         FROM {{ events_table }} AS e
         WHERE {{ reach_events }} AND e.event_type IN ({{ event_names | join(", ") }}) AND e.unit_type = {{ unit_type }}
+{% if facts %}
+        UNION ALL
+{% endif %}
+{% endif %}
+{% for fact in facts %}
+        -- The rows of facts count as events do.
+        SELECT
+            ifNull({{ fact.unit }}, '') AS unit_key,
+            ifNull({{ fact.instant }}, toInt64(-1)) AS happened_at,
+            toInt16({{ fact.place }}) AS event
+{% for value in no_fields + fact.values %}
+            , {{ value.number }} AS number_{{ loop.index0 }}
+{% endfor %}
+            , toNullable({{ fact.variant or "'*'" }}) AS of_variant
+        FROM
+        (
+{{ fact.sql }}
+        ) AS f
+        WHERE isNotNull({{ fact.unit }}) AND {{ fact.filter | join(" AND ") }}
+{{ "" if loop.last else "        UNION ALL" }}
+{% endfor %}
     )
     ANY INNER JOIN
     (
@@ -96,6 +124,9 @@ ANY LEFT JOIN
             unit_key,
             arraySort(groupArray((met_at, variant_id))) AS arms,
             tupleElement(arms[1], 1) AS assigned_at
+{% if facts %}
+            , tupleElement(arms[1], 2) AS met_variant
+{% endif %}
         FROM
         (
             SELECT {{ source.unit }} AS unit_key, {{ source.variant }} AS variant_id, min({{ source.instant }}) AS met_at
@@ -103,7 +134,7 @@ ANY LEFT JOIN
             WHERE {{ source.condition }}
               AND {{ source.reach_all }}
 {% if source.narrow %}
-              AND {{ source.unit }} IN (
+              AND {{ source.unit }} {{ gather }}IN (
                 SELECT {{ source.unit }} FROM {{ source.table }} WHERE {{ source.condition }} AND {{ source.reach }}
               )
 {% endif %}
@@ -113,6 +144,9 @@ ANY LEFT JOIN
     )
     USING unit_key
     WHERE happened_at >= assigned_at AND happened_at < assigned_at + {{ window }}
+{% if facts %}
+      AND (of_variant = '*' OR of_variant = met_variant)
+{% endif %}
     GROUP BY unit_key
 )
 USING (unit_key, role)

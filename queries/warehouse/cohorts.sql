@@ -125,6 +125,7 @@ exposures AS {{ materialized }} (
       )
 ),
 {% endif %}
+{% if events %}
 -- Their events inside their windows. A field is taken out of its JSON once, and only where its event needs it.
 readings AS (
     SELECT
@@ -174,12 +175,36 @@ numbers AS (
 {% endif %}
     {{ fence }}
 ),
+{% endif %}
+{% if facts %}
+-- The rows of facts count as events do.
+{% endif %}
 -- Each unit once more, without an event: one that has none is a zero, not an absence.
 marks AS (
-    SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
+{% if events %}
+    SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}{% for none in no_facts %}{{ none.missing }} AS missing_{{ fields | length + loop.index0 }}, {{ none.number }} AS number_{{ fields | length + loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
     FROM numbers
     UNION ALL
-    SELECT {% for field in fields %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id
+{% endif %}
+{% for fact in facts %}
+    SELECT
+{% for value in no_fields + fact.values %}
+        {{ value.missing }} AS missing_{{ loop.index0 }},
+        {{ value.number }} AS number_{{ loop.index0 }},
+{% endfor %}
+        {{ fact.place }} AS event,
+        x.unit,
+        x.cohort_day,
+        x.epoch,
+        x.variant_id
+    FROM exposures AS x
+    JOIN (
+{{ fact.sql }}
+    ) AS f
+      ON {{ fact.on | join("\n     AND ") }}
+    UNION ALL
+{% endfor %}
+    SELECT {% for field in fields %}NULL, NULL, {% endfor %}{% for none in no_facts %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id
     FROM exposures
 ),
 units AS (

@@ -8,6 +8,7 @@ mod certificate;
 mod configuration;
 mod control;
 mod experiments;
+mod facts;
 mod finding;
 mod freshness;
 mod grants;

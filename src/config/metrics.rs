@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::document::Document;
+use super::facts::Facts;
 use super::fault::Fault;
 use super::thresholds::{Freezable, FreezeEntry};
 use crate::domain::{
-    Aggregate, AggregateOf, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Percentiles, Value,
+    Aggregate, AggregateOf, DesignEffect, Direction, Field, FieldRoot, Measure, Metric, MetricForm, Percentiles, Rows,
+    Value,
 };
 
 /// The file.
@@ -92,14 +94,16 @@ enum DirectionWord {
     Decrease,
 }
 
-/// A per-unit sum over the events of one type: their number, the sum of a field, or the number above a threshold.
+/// A per-unit sum over the events of one type, or over the rows of a fact: their number, the sum of a field, or the number above a threshold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MeasureEntry {
     /// The event type.
     #[schemars(length(min = 1, max = 100))]
-    event: String,
-    /// Sum this number of each event, such as `cost` (a key of the event's metrics) or `payload.price`.
+    event: Option<String>,
+    /// In place of an event type: the rows that the SQL of `queries/facts/NAME.sql` gives (see `facts` in the main file).
+    fact: Option<String>,
+    /// Sum this number of each event, such as `cost` (a key of the event's metrics) or `payload.price`; of a fact, a column.
     sum: Option<String>,
     /// Count the events whose number exceeds a threshold that is frozen here.
     count_above: Option<ThresholdEntry>,
@@ -116,8 +120,27 @@ pub struct ThresholdEntry {
     freeze: Option<FreezeEntry>,
 }
 
-/// The metrics of a decoded file, or every fault in them.
-pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMap<String, Metric>, Vec<Fault>> {
+impl MetricsFile {
+    /// The facts that its measures name, each with the pointer to where it is named.
+    pub(super) fn facts(&self) -> Vec<(String, &str)> {
+        let mut named = Vec::new();
+        for (name, entry) in &self.metrics {
+            let parts = [("value", &entry.value), ("numerator", &entry.numerator), ("denominator", &entry.denominator)];
+            for (part, measure) in parts {
+                let fact = measure.as_ref().and_then(|measure| measure.fact.as_deref());
+                named.extend(fact.map(|fact| (format!("/metrics/{name}/{part}/fact"), fact)));
+            }
+        }
+        named
+    }
+}
+
+/// The metrics of a decoded file, or every fault in them. A fact that could not be read was told where it was.
+pub(super) fn resolve(
+    document: &Document,
+    file: &MetricsFile,
+    facts: &Facts,
+) -> Result<BTreeMap<String, Metric>, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut metrics = BTreeMap::new();
     for (name, entry) in &file.metrics {
@@ -126,7 +149,8 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
             faults.push(document.fault(&at, "a metric's name has 1 to 100 characters"));
         }
         let mut measure = |key: &str, entry: &MeasureEntry| {
-            measure(entry).map_err(|message| faults.push(document.fault(&format!("{at}/{key}"), message))).ok()
+            let read = measure(entry, facts);
+            read.map_err(|message| faults.push(document.fault(&format!("{at}/{key}"), message))).ok().flatten()
         };
         let form = match (&entry.value, &entry.numerator, &entry.denominator) {
             (None, None, None) if entry.aggregate.is_some() => {
@@ -216,11 +240,12 @@ pub(super) fn freezable(document: &Document, file: &MetricsFile) -> Result<Vec<F
             let Some((above, freeze)) = measure.count_above.as_ref().and_then(|a| Some((a, a.freeze.as_ref()?))) else {
                 continue;
             };
+            let Some(event) = &measure.event else { continue };
             // A field that cannot be read was told with the metric.
             let Ok(field) = above.field.parse::<Field>() else { continue };
             let key = name.replace('~', "~0").replace('/', "~1");
             let pointer = format!("/metrics/{key}/{part}/count_above");
-            match freeze.resolve((name, &measure.event, &field), above.threshold, pointer.clone()) {
+            match freeze.resolve((name, event, &field), above.threshold, pointer.clone()) {
                 Ok(freezable) => found.push(freezable),
                 Err(message) => faults.push(document.fault(&format!("{pointer}/freeze"), message)),
             }
@@ -249,13 +274,33 @@ fn aggregate(entry: &AggregateEntry) -> Result<Aggregate, String> {
     }
 }
 
-fn measure(entry: &MeasureEntry) -> Result<Measure, String> {
+/// A measure; none if its fact could not be read.
+fn measure(entry: &MeasureEntry, facts: &Facts) -> Result<Option<Measure>, String> {
+    let of = match (&entry.event, &entry.fact) {
+        (Some(event), None) => Some(Rows::Event(event.clone())),
+        (None, Some(fact)) => facts.found.get(fact).cloned().map(Rows::Fact),
+        (Some(_), Some(_)) => return Err("`event` and `fact` exclude each other".to_owned()),
+        (None, None) => return Err("key `event` is missing here, or `fact` in its place".to_owned()),
+    };
+    let of_fact = entry.fact.is_some();
+    let field = |name: &str| match of_fact {
+        true => Field::of_fact(name),
+        false => match name.parse::<Field>()? {
+            Field { root: FieldRoot::Fact, .. } => {
+                Err(format!("{name:?} is a column of a fact, and this counts events"))
+            }
+            field => Ok(field),
+        },
+    };
     let value = match (&entry.sum, &entry.count_above) {
         (None, None) => Value::Count,
-        (Some(field), None) => Value::Sum(field.parse::<Field>()?),
+        (Some(name), None) => Value::Sum(field(name)?),
         (None, Some(above)) => {
-            let field = above.field.parse::<Field>()?;
+            let field = field(&above.field)?;
             match (above.threshold, &above.freeze) {
+                (_, Some(_)) if of_fact => {
+                    return Err("`freeze` looks at events; write the `threshold` of a fact by hand".to_owned());
+                }
                 (Some(threshold), _) if threshold.is_finite() => Value::CountAbove(field, threshold),
                 (Some(threshold), _) => {
                     return Err(format!("threshold must be a finite number, but this is {threshold}"));
@@ -268,5 +313,5 @@ fn measure(entry: &MeasureEntry) -> Result<Measure, String> {
         }
         (Some(_), Some(_)) => return Err("`sum` and `count_above` exclude each other".to_owned()),
     };
-    Ok(Measure { event: entry.event.clone(), value })
+    Ok(of.map(|of| Measure { of, value }))
 }

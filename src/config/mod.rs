@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod document;
+mod facts;
 mod fault;
 mod metrics;
 mod promotion;
@@ -54,9 +55,11 @@ pub struct Config {
     pub percentiles: Vec<Percentiles>,
     /// Thresholds that say what they are taken from, be they frozen already or not.
     pub freezable: Vec<Freezable>,
+    /// The files of the facts that metrics name, by name.
+    pub facts: BTreeMap<String, PathBuf>,
     /// How candidates are judged.
     pub policies: Policies,
-    /// SHA-256 of the metrics and promotion files, in hexadecimal: what a decision was made under.
+    /// SHA-256 of the metrics and promotion files and of the facts, in hexadecimal: what a decision was made under.
     pub digest: String,
     metrics_file: Arc<Document>,
     promotion_file: Arc<Document>,
@@ -88,6 +91,11 @@ impl Config {
         self.promotion_file.place(keys)
     }
 
+    /// The folder that facts lie in.
+    pub fn facts_folder(&self) -> PathBuf {
+        self.path_of(self.settings.facts.as_ref(), facts::FOLDER)
+    }
+
     /// Where one of the files lies that say what there is: the path that the main file gives, or `otherwise` beside it.
     pub fn path_of(&self, given: Option<&PathBuf>, otherwise: &str) -> PathBuf {
         self.base.join(given.map_or(Path::new(otherwise), PathBuf::as_path))
@@ -117,7 +125,12 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
             None
         }
     };
-    let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file));
+    let mut facts = match &metrics_file {
+        Some((document, _, file)) => facts::read(&main, &base, document, &file.facts()),
+        None => facts::Facts::default(),
+    };
+    faults.append(&mut facts.faults);
+    let metrics = metrics_file.as_ref().map(|(document, _, file)| metrics::resolve(document, file, &facts));
     let metrics = metrics.and_then(|resolved| resolved.map_err(|found| faults.extend(found)).ok());
     let percentiles = metrics_file.as_ref().map(|(document, _, file)| metrics::percentiles(document, file));
     let percentiles =
@@ -133,7 +146,9 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 
     match (settings, metrics, policies, metrics_file, promotion_file) {
         (Some(settings), Some(metrics), Some(policies), Some((m, a, _)), Some((p, b, _))) if faults.is_empty() => {
-            let digest = Sha256::new().chain_update(a).chain_update([0]).chain_update(b).finalize();
+            let files = Sha256::new().chain_update(a).chain_update([0]).chain_update(b);
+            let parts = facts.found.values().flat_map(|fact| [&fact.name, &fact.sql]);
+            let digest = parts.fold(files, |digest, part| digest.chain_update([0]).chain_update(part)).finalize();
             let digest = format!("{digest:x}");
             let (metrics_file, promotion_file) = (Arc::new(m), Arc::new(p));
             Ok(Config {
@@ -142,6 +157,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
                 metrics,
                 percentiles,
                 freezable,
+                facts: facts.paths,
                 policies,
                 digest,
                 metrics_file,

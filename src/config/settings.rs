@@ -50,6 +50,8 @@ pub struct SettingsFile {
     pub evidence: EvidenceEntry,
     /// The metrics file; `metrics.yml` beside this one unless told.
     pub metrics: Option<PathBuf>,
+    /// The folder with the SQL of custom facts; `queries/facts` beside this file unless told.
+    pub facts: Option<PathBuf>,
     /// The promotion file; `promotion.yml` beside this one unless told.
     pub promotion: Option<PathBuf>,
     /// The file of policies, for `policy sync`; `policies.yml` beside this one unless told.

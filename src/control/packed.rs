@@ -86,7 +86,7 @@ mod tests {
         let metric = |name: &&str| Metric {
             name: (*name).to_owned(),
             description: None,
-            form: MetricForm::Mean { value: Measure { event: "e".to_owned(), value: Value::Count } },
+            form: MetricForm::Mean { value: Measure::of_event("e", Value::Count) },
             direction: Direction::Increase,
             window_days: 1,
         };

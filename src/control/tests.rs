@@ -264,7 +264,7 @@ async fn packed_cohorts_come_back_to_the_bit_and_the_last_revision_counts() {
     let metric = |name: &str| Metric {
         name: name.to_owned(),
         description: None,
-        form: MetricForm::Mean { value: Measure { event: "e".to_owned(), value: Value::Count } },
+        form: MetricForm::Mean { value: Measure::of_event("e", Value::Count) },
         direction: Direction::Increase,
         window_days: 1,
     };

@@ -133,6 +133,11 @@ impl CohortRequest<'_> {
         self.exposed_to() + self.window()
     }
 
+    /// Whether any of its metrics is made from a fact.
+    pub fn has_facts(&self) -> bool {
+        self.metrics.iter().any(|metric| metric.facts().next().is_some())
+    }
+
     /// The metric window.
     pub fn window(&self) -> SignedDuration {
         SignedDuration::from_hours(24 * i64::from(self.window_days))

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::Aggregate;
+use super::fact::{Fact, Rows};
 
 /// Which way a metric should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,13 +53,21 @@ pub enum MetricForm {
     Aggregate(Aggregate),
 }
 
-/// A per-unit sum over the events of one type.
+/// A per-unit sum over the events of one type, or over the rows of a fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// The event type.
-    pub event: String,
-    /// What each event adds.
+    /// What is added up.
+    #[serde(flatten)]
+    pub of: Rows,
+    /// What each event or row adds.
     pub value: Value,
+}
+
+impl Measure {
+    /// A sum over events.
+    pub fn of_event(event: impl Into<String>, value: Value) -> Self {
+        Self { of: Rows::Event(event.into()), value }
+    }
 }
 
 /// What one event adds to its unit's sum.
@@ -95,6 +104,8 @@ pub enum FieldRoot {
     Context,
     /// `payload`.
     Payload,
+    /// No JSON at all: a column of a fact.
+    Fact,
 }
 
 impl FieldRoot {
@@ -104,6 +115,7 @@ impl FieldRoot {
             FieldRoot::Metrics => "metrics",
             FieldRoot::Context => "context",
             FieldRoot::Payload => "payload",
+            FieldRoot::Fact => "fact",
         }
     }
 }
@@ -127,6 +139,7 @@ impl FromStr for Field {
             Some(("metrics", key)) => (FieldRoot::Metrics, key),
             Some(("context", key)) => (FieldRoot::Context, key),
             Some(("payload", key)) => (FieldRoot::Payload, key),
+            Some(("fact", key)) => (FieldRoot::Fact, key),
             Some((other, _)) => {
                 return Err(format!("field {text:?}: {other:?} is not one of metrics, context, payload"));
             }
@@ -159,6 +172,16 @@ impl fmt::Display for Field {
     }
 }
 
+impl Field {
+    /// A column of a fact.
+    pub fn of_fact(column: &str) -> Result<Self, String> {
+        let field: Field = format!("fact.{column}").parse().map_err(|_| {
+            format!("{column:?} is no column of a fact; its name has letters, digits, `_` and `-` only")
+        })?;
+        Ok(field)
+    }
+}
+
 impl Metric {
     /// The mean per unit of a sum over its first day, of which nobody says which way is good.
     pub fn of_units(name: &str, value: Measure) -> Metric {
@@ -186,6 +209,11 @@ impl Metric {
     /// Numerator and, if there is one, denominator.
     pub fn measures(&self) -> impl Iterator<Item = &Measure> {
         self.numerator().into_iter().chain(self.denominator())
+    }
+
+    /// The facts that it is made from.
+    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.measures().filter_map(|measure| measure.of.fact())
     }
 
     /// Whether all of its thresholds are known, so that it can be measured.

@@ -45,8 +45,7 @@ impl Percentiles {
 
     /// One metric for each edge, in their order: the share of the events with a number that exceed it.
     pub fn metrics(&self) -> Vec<Metric> {
-        let above =
-            |edge: f64| Measure { event: self.event.clone(), value: Value::CountAbove(self.field.clone(), edge) };
+        let above = |edge: f64| Measure::of_event(self.event.as_str(), Value::CountAbove(self.field.clone(), edge));
         let metric = |edge: &f64| Metric {
             name: self.metric(*edge),
             description: None,

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn nights_go_on_at_the_present_shares_as_their_windows_end() {
-        let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
+        let form = MetricForm::Mean { value: Measure::of_event("e", Value::Count) };
         let metric =
             Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
         let metrics = [("m".to_owned(), metric)].into();

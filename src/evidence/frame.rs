@@ -221,7 +221,7 @@ mod tests {
     const VARIANT: &str = "6f2f9a4e-2c35-4f5e-9a55-0d1f6f3f9a01";
 
     fn set() -> MetricSet {
-        let value = Measure { event: "e".into(), value: Value::Count };
+        let value = Measure::of_event("e", Value::Count);
         let metric = Metric {
             name: "m".into(),
             description: None,

@@ -101,7 +101,7 @@ mod tests {
     const CANDIDATE: VariantId = VariantId(Uuid::from_u128(2));
 
     fn metrics() -> BTreeMap<String, Metric> {
-        let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
+        let form = MetricForm::Mean { value: Measure::of_event("e", Value::Count) };
         let metric =
             Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
         [("m".to_owned(), metric)].into()

@@ -10,7 +10,7 @@ use super::restate::{RestatedDay, touched_by};
 use crate::apply::chain;
 use crate::config::{Config, RestatementWord};
 use crate::control::ControlStore;
-use crate::domain::FieldRoot;
+use crate::domain::{Fact, FieldRoot, Metric};
 use crate::evidence::{Day, DayState, judge_day};
 use crate::warehouse::{Warehouse, WarehouseError};
 
@@ -21,6 +21,8 @@ pub(super) struct Days<'a> {
     accepted: &'a [Date],
     /// The JSON columns that checksums are taken of; none where days are only counted.
     checked: Option<Vec<FieldRoot>>,
+    /// The facts that metrics read: their rows are counted too, or their checksums taken.
+    facts: Vec<&'a Fact>,
     save: bool,
     complete: BTreeMap<Date, Day>,
     incomplete: BTreeMap<Date, DayState>,
@@ -46,6 +48,7 @@ impl<'a> Days<'a> {
             control,
             accepted,
             checked: checked(config),
+            facts: facts(config),
             save,
             complete,
             incomplete: BTreeMap::new(),
@@ -138,16 +141,29 @@ impl<'a> Days<'a> {
         Ok(())
     }
 
-    /// The checksum of a day, where one is wanted. Without it the day is only counted, as ever.
+    /// The checksum of a day, where one is wanted, and what facts have of it. Without either the events are only counted.
     async fn content(&self, date: Date) -> Option<i64> {
-        let roots = self.checked.as_ref()?;
-        match self.warehouse.content(date, roots).await {
+        match self.contents(date).await {
             Ok(content) => content,
             Err(error) => {
                 tracing::warn!(%date, "the events of {date} are only counted: {}", chain(&error));
                 None
             }
         }
+    }
+
+    async fn contents(&self, date: Date) -> Result<Option<i64>, WarehouseError> {
+        let mut content = match &self.checked {
+            Some(roots) => self.warehouse.content(date, roots).await?,
+            None => None,
+        };
+        for fact in &self.facts {
+            if let Some(rows) = self.warehouse.content_of_fact(date, fact, self.checked.is_some()).await? {
+                // What one fact loses is not what another gains.
+                content = Some(content.unwrap_or_default().wrapping_mul(1_000_003).wrapping_add(rows));
+            }
+        }
+        Ok(content)
     }
 
     /// The days that changed since they were read.
@@ -197,7 +213,13 @@ fn checked(config: &Config) -> Option<Vec<FieldRoot>> {
         return None;
     }
     let measures = config.metrics.values().flat_map(|metric| metric.measures());
-    let read = measures.filter_map(|measure| Some(measure.value.field()?.root));
+    let read = measures.filter_map(|measure| Some(measure.value.field()?.root)).filter(|root| *root != FieldRoot::Fact);
     let roots: BTreeSet<FieldRoot> = read.chain([FieldRoot::Metrics]).collect();
     Some(roots.into_iter().collect())
+}
+
+/// The facts that the metrics read, each once.
+fn facts(config: &Config) -> Vec<&Fact> {
+    let facts: BTreeSet<&Fact> = config.metrics.values().flat_map(Metric::facts).collect();
+    facts.into_iter().collect()
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::facts::FactFault;
+use crate::domain::Fact;
+
 /// The cause beneath a warehouse error.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -86,6 +89,24 @@ pub enum WarehouseError {
         /// What it is kept as.
         found: String,
     },
+    /// A fact's SQL that the engine does not take, or may not run.
+    #[error("the SQL of fact {fact} cannot be run{}", line.map_or_else(String::new, |line| format!(", by its line {line}")))]
+    FactRefused {
+        /// The fact.
+        fact: String,
+        /// The line of its file, where the engine tells it.
+        line: Option<usize>,
+        /// What the engine said.
+        source: Cause,
+    },
+    /// A fact whose SQL gives other columns than are read.
+    #[error("the SQL of fact {fact} gives the wrong columns: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Fact {
+        /// The fact.
+        fact: String,
+        /// What is wrong with which column.
+        faults: Vec<FactFault>,
+    },
     /// A day partition that is absent where it must not be, half-written or unreadable.
     #[error("{} is broken: {reason}; write the partition of {date} again", path.display())]
     BrokenPartition {
@@ -145,6 +166,18 @@ pub enum WarehouseError {
 }
 
 impl WarehouseError {
+    /// The same, where it is the SQL of a fact that failed: of the engine's own words if there are any.
+    pub(super) fn of_fact(self, fact: &Fact, line: Option<usize>) -> Self {
+        let fact = fact.name.clone();
+        match self {
+            error @ (Self::Unreachable { .. } | Self::Tls { .. } | Self::TimedOut { .. }) => error,
+            Self::Query { source, .. } | Self::Overflow { source, .. } | Self::Forbidden { source, .. } => {
+                Self::FactRefused { fact, line, source }
+            }
+            error => Self::FactRefused { fact, line, source: error.into() },
+        }
+    }
+
     /// Whether every experiment is affected, so that the run fails as a whole; otherwise this experiment only.
     pub fn is_outage(&self) -> bool {
         match self {
@@ -152,6 +185,8 @@ impl WarehouseError {
             Self::MissingColumn { .. }
             | Self::WrongColumn { .. }
             | Self::NotANumber { .. }
+            | Self::FactRefused { .. }
+            | Self::Fact { .. }
             | Self::BrokenPartition { .. }
             | Self::TimedOut { .. }
             | Self::NotFinite { .. }

@@ -6,10 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Warehouse;
 use super::error::WarehouseError;
+use super::facts::FactFault;
 use super::instants::{instant_of, midnight, next_midnight};
 use super::needs::Needs;
 use crate::domain::{
-    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Field, Measure, Metric, Session,
+    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Fact, Field, Measure, Metric,
+    Rows, Session,
 };
 
 /// How many events of a type are looked at, at most.
@@ -44,8 +46,38 @@ pub trait Examine: Warehouse {
         Err(WarehouseError::Query { doing: what, source })
     }
 
+    /// The columns of a fact, what is wrong with those that are read, and some of its rows of that day.
+    async fn look_at_fact(&self, fact: &Fact, _columns: &[String], _day: Date) -> Result<FactLook, WarehouseError> {
+        let source = format!("{} runs no SQL; write these rows as events", self.describe()).into();
+        Err(WarehouseError::FactRefused { fact: fact.name.clone(), line: None, source })
+    }
+
     /// Prepares the query of a metric as a night would ask it, and looks at some events of that day that it would read.
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError>;
+}
+
+/// What a fact's SQL gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactLook {
+    /// Its columns, with the engine's names of their types.
+    pub columns: Vec<(String, String)>,
+    /// What is wrong with them.
+    pub faults: Vec<FactFault>,
+    /// Some rows of a day, where nothing is wrong.
+    pub sample: Option<FactSample>,
+}
+
+/// Some rows of a fact on one day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactSample {
+    /// How many were looked at; 0 if there is none that day.
+    pub rows: u64,
+    /// How many of them belong to no unit.
+    pub without_unit: u64,
+    /// How many of some rows of any day bear no instant that could be read.
+    pub undated: u64,
+    /// By column with values: how many lack it, and how many hold something else than a finite number.
+    pub values: Vec<(u64, u64)>,
 }
 
 /// A question for counts of numbers.
@@ -93,12 +125,12 @@ impl Remark {
     }
 }
 
-/// Some events of one type on one day, under the field that a metric reads of them.
+/// Some events of one type, or rows of a fact, on one day, under the field that a metric reads of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// The event type.
-    pub event: String,
-    /// The field; none if the events are only counted.
+    /// Which events or rows.
+    pub of: Rows,
+    /// The field; none if they are only counted.
     pub field: Option<Field>,
     /// How many were looked at; 0 if there is none that day.
     pub events: u64,
@@ -112,10 +144,10 @@ impl Sample {
     /// What each sum of the metric reads, each event type with each field once.
     pub(super) fn of(metric: &Metric) -> Vec<Sample> {
         let mut samples: Vec<Sample> = Vec::new();
-        for Measure { event, value } in metric.measures() {
+        for Measure { of, value } in metric.measures() {
             let field = value.field().cloned();
-            if !samples.iter().any(|sample| sample.event == *event && sample.field == field) {
-                samples.push(Sample { event: event.clone(), field, events: 0, missing: 0, not_numbers: 0 });
+            if !samples.iter().any(|sample| sample.of == *of && sample.field == field) {
+                samples.push(Sample { of: of.clone(), field, events: 0, missing: 0, not_numbers: 0 });
             }
         }
         samples

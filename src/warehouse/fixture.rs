@@ -40,15 +40,15 @@ pub(crate) fn experiment() -> Experiment {
 }
 
 pub(crate) fn count(event: &str) -> Measure {
-    Measure { event: event.to_owned(), value: Value::Count }
+    Measure::of_event(event, Value::Count)
 }
 
 pub(crate) fn sum(event: &str, field: &str) -> Measure {
-    Measure { event: event.to_owned(), value: Value::Sum(field.parse().unwrap()) }
+    Measure::of_event(event, Value::Sum(field.parse().unwrap()))
 }
 
 pub(crate) fn above(event: &str, field: &str, threshold: f64) -> Measure {
-    Measure { event: event.to_owned(), value: Value::CountAbove(field.parse().unwrap(), threshold) }
+    Measure::of_event(event, Value::CountAbove(field.parse().unwrap(), threshold))
 }
 
 pub(crate) fn mean(name: &str, value: Measure) -> Metric {

@@ -8,6 +8,7 @@ mod clickhouse;
 mod cohort_rows;
 mod error;
 mod examine;
+mod facts;
 #[cfg(test)]
 mod fixture;
 mod instants;
@@ -26,12 +27,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use polars::prelude::DataFrame;
 
-use crate::domain::{CohortRequest, FieldRoot};
+use crate::domain::{CohortRequest, Fact, FieldRoot};
 
 pub(crate) use aggregates::{AggregatesWarehouse, BucketSize};
 pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
-pub use examine::{Examine, Exceeded, Exceeding, Remark, Sample};
+pub use examine::{Examine, Exceeded, Exceeding, FactLook, FactSample, Remark, Sample};
+pub use facts::FactFault;
 pub use lake::LakeWarehouse;
 pub use mysql::{MysqlSettings, MysqlWarehouse};
 pub use none::NoWarehouse;
@@ -49,6 +51,11 @@ pub trait Warehouse: Send + Sync {
     /// An order-free checksum of that day's events, as far as metrics may read them; `roots` are the JSON columns that they
     /// do. `None` of an engine that has none, or where there is nothing.
     async fn content(&self, _date: Date, _roots: &[FieldRoot]) -> Result<Option<i64>, WarehouseError> {
+        Ok(None)
+    }
+
+    /// How many rows that day of a fact has, or their checksum if that is wanted and the engine has one.
+    async fn content_of_fact(&self, _date: Date, _fact: &Fact, _checksum: bool) -> Result<Option<i64>, WarehouseError> {
         Ok(None)
     }
 

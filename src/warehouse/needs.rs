@@ -1,9 +1,9 @@
-//! What a request needs to read, each thing named once: event types, fields, per-unit sums, spans of exposure.
+//! What a request needs to read, each thing named once: event types, facts, fields, per-unit sums, spans of exposure.
 //!
 //! Metrics share denominators and event types, so their needs are merged before a warehouse sees them: one pass over
 //! the events serves all metrics.
 
-use crate::domain::{CohortRequest, ExposedBy, Field, Measure, Value};
+use crate::domain::{CohortRequest, ExposedBy, Fact, Field, Measure, Rows, Value};
 
 use super::error::WarehouseError;
 use super::instants::{DAY, Micros, length, micros, next_midnight};
@@ -21,8 +21,10 @@ pub(crate) struct Needs {
     pub exposed_by: ExposedBy,
     /// The event types in use, in order.
     pub events: Vec<String>,
-    /// The fields in use, in order.
+    /// The fields of events in use, in order.
     pub fields: Vec<Field>,
+    /// The facts in use, in order. Their places follow those of `events`, and those of their columns those of `fields`.
+    pub facts: Vec<FactNeed>,
     /// Which event type must carry which field, as places in `events` and `fields`.
     pub readings: Vec<Reading>,
     /// The per-unit sums in use, in the order in which the metrics name them.
@@ -43,19 +45,28 @@ pub(crate) struct Needs {
     pub assigning_since: Micros,
 }
 
+/// A fact, and what is read of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FactNeed {
+    /// The fact.
+    pub fact: Fact,
+    /// The columns with values in use, in order.
+    pub columns: Vec<String>,
+}
+
 /// A field that every event of a type should carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// Place in [`Needs::events`].
+    /// Place in [`Needs::events`], or behind them in [`Needs::facts`].
     pub event: usize,
-    /// Place in [`Needs::fields`].
+    /// Place in [`Needs::fields`], or behind them among the columns of facts.
     pub field: usize,
 }
 
 /// One sum per unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct UnitSum {
-    /// Place in [`Needs::events`].
+    /// Place in [`Needs::events`], or behind them in [`Needs::facts`].
     pub event: usize,
     /// What each event adds.
     pub adds: Adds,
@@ -122,6 +133,7 @@ impl Needs {
             exposed_by: request.exposed_by,
             events: Vec::new(),
             fields: Vec::new(),
+            facts: Vec::new(),
             readings: Vec::new(),
             sums: Vec::new(),
             metrics: Vec::new(),
@@ -167,22 +179,69 @@ impl Needs {
         next_midnight(instant) + self.window
     }
 
+    /// The place of a fact's first column, behind the fields of events and the columns of the facts before it.
+    pub(crate) fn first_column(&self, fact: usize) -> usize {
+        self.fields.len() + self.facts[..fact].iter().map(|fact| fact.columns.len()).sum::<usize>()
+    }
+
+    /// The same, where there is no SQL to run a fact in.
+    pub(crate) fn of_events_alone(request: &CohortRequest<'_>, warehouse: &str) -> Result<Self, WarehouseError> {
+        let needs = Self::of(request)?;
+        match needs.facts.first() {
+            None => Ok(needs),
+            Some(need) => Err(WarehouseError::BadRequest {
+                experiment: needs.experiment,
+                reason: format!("{warehouse} runs no SQL, so it has no fact {}", need.fact.name),
+            }),
+        }
+    }
+
     /// Sorted names first, so that equal requests make equal queries whatever the order of their metrics.
     fn name_events_and_fields(&mut self, request: &CohortRequest<'_>) {
         let measures = || request.metrics.iter().flat_map(|metric| metric.measures());
-        self.events = measures().map(|measure| measure.event.clone()).collect();
+        for measure in measures() {
+            let field = measure.value.field().cloned();
+            match &measure.of {
+                Rows::Event(event) => {
+                    self.events.push(event.clone());
+                    self.fields.extend(field);
+                }
+                Rows::Fact(fact) => self.name_fact(fact, field),
+            }
+        }
         self.events.sort();
         self.events.dedup();
-        self.fields = measures().filter_map(|measure| measure.value.field().cloned()).collect();
         self.fields.sort();
         self.fields.dedup();
+        self.facts.sort_by(|a, b| a.fact.cmp(&b.fact));
+        for fact in &mut self.facts {
+            fact.columns.sort();
+            fact.columns.dedup();
+        }
+    }
+
+    fn name_fact(&mut self, fact: &Fact, column: Option<Field>) {
+        let place = self.facts.iter().position(|known| known.fact == *fact).unwrap_or_else(|| {
+            self.facts.push(FactNeed { fact: fact.clone(), columns: Vec::new() });
+            self.facts.len() - 1
+        });
+        self.facts[place].columns.extend(column.map(|column| column.key));
     }
 
     /// The place of a measure's sum, added if it is new.
     fn sum(&mut self, measure: &Measure) -> usize {
-        let event = self.events.partition_point(|name| *name < measure.event);
+        let (event, of_fact) = match &measure.of {
+            Rows::Event(event) => (self.events.partition_point(|name| name < event), None),
+            Rows::Fact(fact) => {
+                let place = self.facts.partition_point(|known| known.fact < *fact);
+                (self.events.len() + place, Some((self.first_column(place), &self.facts[place].columns)))
+            }
+        };
         let mut place_of = |field: &Field| {
-            let field = self.fields.partition_point(|known| known < field);
+            let field = match of_fact {
+                None => self.fields.partition_point(|known| known < field),
+                Some((first, columns)) => first + columns.partition_point(|known| *known < field.key),
+            };
             let reading = Reading { event, field };
             if !self.readings.contains(&reading) {
                 self.readings.push(reading);

@@ -3,6 +3,7 @@
 //! The lake shares nothing with the SQL engines but the request: it sums in polars over columns, they over JSON or columns in
 //! their own ways. What all agree on to nine digits is hardly a mistake of any.
 
+mod facts;
 mod load;
 mod nights;
 mod plans;
@@ -150,11 +151,10 @@ fn clickhouse_settings(database: &str) -> ClickhouseSettings {
 static CLICKHOUSE: OnceCell<String> = OnceCell::const_new();
 
 fn metrics(window_days: u16) -> Vec<Metric> {
-    let count = |event: &str| Measure { event: event.to_owned(), value: Value::Count };
-    let sum = |event: &str, field: &str| Measure { event: event.to_owned(), value: Value::Sum(field.parse().unwrap()) };
-    let above = |event: &str, field: &str, threshold| Measure {
-        event: event.to_owned(),
-        value: Value::CountAbove(field.parse().unwrap(), threshold),
+    let count = |event: &str| Measure::of_event(event, Value::Count);
+    let sum = |event: &str, field: &str| Measure::of_event(event, Value::Sum(field.parse().unwrap()));
+    let above = |event: &str, field: &str, threshold| {
+        Measure::of_event(event, Value::CountAbove(field.parse().unwrap(), threshold))
     };
     let ratio = |numerator, denominator| MetricForm::Ratio { numerator, denominator };
     let mean = |value| MetricForm::Mean { value };

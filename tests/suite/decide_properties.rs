@@ -40,7 +40,7 @@ fn policy(max_nights: Option<u32>) -> Policy {
 
 fn metrics() -> BTreeMap<String, Metric> {
     let metric = |(name, direction): (&str, Direction)| {
-        let value = Measure { event: "e".into(), value: Value::Count };
+        let value = Measure::of_event("e", Value::Count);
         let form = MetricForm::Mean { value };
         (name.to_owned(), Metric { name: name.into(), description: None, form, direction, window_days: 1 })
     };

@@ -49,9 +49,7 @@ pub fn latency() -> Metric {
     Metric {
         name: "latency".to_owned(),
         description: None,
-        form: MetricForm::Mean {
-            value: Measure { event: "plan".to_owned(), value: Value::Sum("latency_ms".parse().unwrap()) },
-        },
+        form: MetricForm::Mean { value: Measure::of_event("plan", Value::Sum("latency_ms".parse().unwrap())) },
         direction: Direction::Decrease,
         window_days: 1,
     }

@@ -43,7 +43,7 @@ async fn collect(warehouse: &PostgresWarehouse) -> Result<Collected, WarehouseEr
         end_at: None,
         variants: Vec::new(),
     };
-    let value = Measure { event: "plan".to_owned(), value: Value::Sum("latency_ms".parse().unwrap()) };
+    let value = Measure::of_event("plan", Value::Sum("latency_ms".parse().unwrap()));
     let metric = Metric {
         name: "latency".to_owned(),
         description: None,

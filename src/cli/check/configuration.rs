@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Asked;
 use super::experiments::Known;
+use super::facts;
 use super::finding::{Area, Finding, nearest, some_of};
 use crate::config::Config;
 use crate::domain::{Mode, Policy};
@@ -22,6 +23,7 @@ pub(super) async fn findings(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Fi
     let detail = format!("{}: {} metrics, {policies}", asked.global.config.display(), config.metrics.len());
     let mut findings = vec![Finding::ok(AREA, "files", detail)];
     findings.extend(unused_metrics(config));
+    findings.extend(facts::unused(config));
     findings.extend(known.into_iter().flat_map(|known| strangers(config, known)));
     findings.extend(held_back(config));
     findings.extend(past_freezes(asked));

@@ -1,14 +1,15 @@
 //! Each metric, rehearsed: its query prepared as a night would ask it, and some of the events that it reads looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use jiff::civil::Date;
 
 use super::Asked;
+use super::facts;
 use super::finding::{Area, Finding, in_time};
 use crate::config::Config;
-use crate::domain::{Measure, Metric, MetricForm, Value};
+use crate::domain::{Measure, Metric, MetricForm, Rows, Value};
 use crate::warehouse::{Examine, Sample};
 
 const AREA: Area = Area::Metrics;
@@ -26,9 +27,10 @@ pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>)
             return vec![Finding::fail(AREA, "events", error, mend)];
         }
     };
+    let (mut findings, faulty) = facts::findings(asked, warehouse, newest).await;
     let metrics = asked.config.metrics.values();
-    let rehearsed = metrics.map(|metric| rehearse(asked, warehouse, metric, newest));
-    let mut findings: Vec<Finding> = join_all(rehearsed).await.concat();
+    let rehearsed = metrics.map(|metric| rehearse(asked, warehouse, metric, newest, &faulty));
+    findings.extend(join_all(rehearsed).await.concat());
     if newest.is_none() {
         let detail = format!("there is none up to {}, so no metric could be tried on any", asked.as_of);
         findings.push(Finding::warn(AREA, "events", detail, "once there are some, check again"));
@@ -36,8 +38,20 @@ pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>)
     findings
 }
 
-async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, newest: Option<Date>) -> Vec<Finding> {
+async fn rehearse(
+    asked: &Asked<'_>,
+    warehouse: &dyn Examine,
+    metric: &Metric,
+    newest: Option<Date>,
+    faulty: &BTreeSet<String>,
+) -> Vec<Finding> {
     let what = &metric.name;
+    if let Some(measure) = metric.measures().find(|measure| measure.of.fact().is_some_and(|f| faulty.contains(&f.name)))
+    {
+        let detail =
+            format!("{}: fact {} cannot be read", place(asked.config, metric, Some(measure)), measure.of.name());
+        return vec![Finding::fail(AREA, what, detail, "see what the lines about the fact say")];
+    }
     let day = newest.unwrap_or(asked.as_of);
     if let Some(measure) = metric.measures().find(|measure| matches!(measure.value, Value::CountUnfrozen(_))) {
         let place = place(asked.config, metric, Some(measure));
@@ -53,8 +67,7 @@ async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, n
                 return faults;
             }
             // A ratio may read the same events above and below its line.
-            let read: BTreeMap<&str, u64> =
-                samples.iter().map(|sample| (sample.event.as_str(), sample.events)).collect();
+            let read: BTreeMap<&str, u64> = samples.iter().map(|sample| (sample.of.name(), sample.events)).collect();
             let read: Vec<String> = read.iter().map(|(event, events)| format!("{events} {event}")).collect();
             vec![Finding::ok(AREA, what, format!("its query is sound; looked at {} of {day}", read.join(", ")))]
         }
@@ -72,27 +85,34 @@ async fn rehearse(asked: &Asked<'_>, warehouse: &dyn Examine, metric: &Metric, n
 
 /// What the sampled events say against the metric, if anything.
 fn judge(config: &Config, metric: &Metric, sample: &Sample, day: Date) -> Option<Finding> {
-    let Sample { event, events, missing, not_numbers, .. } = sample;
-    let of_sample = |measure: &&Measure| measure.event == *event && measure.value.field() == sample.field.as_ref();
+    let Sample { of, events, missing, not_numbers, .. } = sample;
+    let of_sample = |measure: &&Measure| measure.of == *of && measure.value.field() == sample.field.as_ref();
     let measure = metric.measures().find(of_sample);
     let place = place(config, metric, measure);
-    let told = sample.field.as_ref().map(ToString::to_string).unwrap_or_default();
-    let mend = format!("correct the name at {place}, or mend what writes the events");
+    let (told, mend) = match (of, &sample.field) {
+        (Rows::Event(_), field) => (
+            field.as_ref().map(ToString::to_string).unwrap_or_default(),
+            format!("correct the name at {place}, or mend what writes the events"),
+        ),
+        (Rows::Fact(fact), field) => (
+            field.as_ref().map(|field| field.key.clone()).unwrap_or_default(),
+            format!("correct the SQL of fact {}, or mend what writes its rows", fact.name),
+        ),
+    };
     let what = &metric.name;
     if *events == 0 {
         let detail = match metric.aggregate() {
-            Some(_) => format!("{place}: there are no aggregates of {event:?} on {day}"),
-            None => format!("{place}: there is no event of type {event:?} on {day}"),
+            Some(_) => format!("{place}: there are no aggregates of {:?} on {day}", of.name()),
+            None => format!("{place}: there is no {} on {day}", of.one()),
         };
         return Some(Finding::warn(AREA, what, detail, mend));
     }
     if *missing == *events {
-        let detail = format!("{place}: {told} is in none of {events} events of type {event:?} of {day}");
+        let detail = format!("{place}: {told} is in none of {events} {of} of {day}");
         return Some(Finding::fail(AREA, what, detail, mend));
     }
     if *not_numbers > 0 {
-        let detail =
-            format!("{place}: {told} is no number in {not_numbers} of {events} events of type {event:?} of {day}");
+        let detail = format!("{place}: {told} is no number in {not_numbers} of {events} {of} of {day}");
         let many = *not_numbers as f64 > MOST_NOT_NUMBERS * *events as f64;
         return Some(if many {
             Finding::fail(AREA, what, detail, mend)
@@ -101,14 +121,14 @@ fn judge(config: &Config, metric: &Metric, sample: &Sample, day: Date) -> Option
         });
     }
     if missing * 2 > *events {
-        let detail = format!("{place}: {told} is missing in {missing} of {events} events of type {event:?} of {day}");
+        let detail = format!("{place}: {told} is missing in {missing} of {events} {of} of {day}");
         return Some(Finding::warn(AREA, what, detail, mend));
     }
     None
 }
 
 /// Where a measure of the metric stands in the metrics file: its field, else its event; without a measure, the metric.
-fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String {
+pub(super) fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String {
     let mut keys = vec!["metrics", metric.name.as_str()];
     if let Some(measure) = measure {
         keys.push(match &metric.form {
@@ -118,6 +138,7 @@ fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String 
             MetricForm::Aggregate(_) => "aggregate",
         });
         keys.extend(match &measure.value {
+            Value::Count if measure.of.fact().is_some() => vec!["fact"],
             Value::Count => vec!["event"],
             Value::Sum(_) => vec!["sum"],
             Value::CountAbove(..) | Value::CountUnfrozen(_) => vec!["count_above", "field"],

@@ -66,9 +66,13 @@ pub(in crate::config) fn agree(
             vec![main.fault("/warehouse", "all metrics are made from aggregates; give `aggregates`")]
         }
         false => {
+            let no_sql = "a lake runs no SQL, so it has no facts; write these rows as events, and name them by `event`";
+            let of_facts = of_events.into_iter().filter(|metric| metric.facts().next().is_some());
+            let refused =
+                of_facts.filter(|_| warehouse.lake.is_some()).map(|metric| document.fault(&at(metric), no_sql));
             let message =
                 "the warehouse has events, so say what is summed per unit; `aggregate` needs `warehouse.aggregates`";
-            of_aggregates.into_iter().map(|metric| document.fault(&at(metric), message)).collect()
+            refused.chain(of_aggregates.into_iter().map(|metric| document.fault(&at(metric), message))).collect()
         }
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::civil::{Date, date};
 
 use super::AggregatesWarehouse;
-use crate::domain::{Metric, Session};
+use crate::domain::{Metric, Rows, Session};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::examine::{Examine, Remark, Sample};
 use crate::warehouse::instants::{date_of, midnight, next_midnight};
@@ -40,7 +40,7 @@ impl<E: Engine> Examine for AggregatesWarehouse<E> {
             let statement = self.of_name(name, from, to).await?;
             let rows = self.engine.rows(&statement, &doing).await?;
             let events = sql::only(&rows, &doing)?[0].count(&doing)?.unsigned_abs();
-            samples.push(Sample { event: name.to_owned(), field: None, events, missing: 0, not_numbers: 0 });
+            samples.push(Sample { of: Rows::Event(name.to_owned()), field: None, events, missing: 0, not_numbers: 0 });
         }
         Ok(samples)
     }

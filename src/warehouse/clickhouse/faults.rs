@@ -44,6 +44,12 @@ impl Fault {
         Fault::Server { status: 0, code: None, message }
     }
 
+    /// The line of the question that a syntax error speaks of: `failed at position 29 (line 2, col 5)`.
+    pub(super) fn line(&self) -> Option<usize> {
+        let Fault::Server { message, .. } = self else { return None };
+        message.split("(line ").nth(1)?.split(',').next()?.trim().parse().ok()
+    }
+
     /// Whether the question named something that is not there, or of another type.
     pub(super) fn concerns_schema(&self) -> bool {
         // Unknown column, function, table, database; illegal type; type mismatch; no such column in a table.

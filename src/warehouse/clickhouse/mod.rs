@@ -20,8 +20,10 @@ use url::Url;
 
 use super::error::WarehouseError;
 use super::examine::Remark;
+use super::facts::Shape;
 use super::sql::{self, Cell, Clickhouse as Dialect, Engine, Known, Row, SqlWarehouse, Statement, Typed};
 use super::tables::Tables;
+use crate::domain::Fact;
 use http::{Answer, Http};
 
 /// How to reach a ClickHouse warehouse.
@@ -68,7 +70,7 @@ impl ClickhouseWarehouse {
         let http = Http::new(settings)?;
         let engine = Clickhouse { http, statement_timeout, tables, known: Arc::default() };
         engine.refuse_gaps().await?;
-        Ok(SqlWarehouse { engine })
+        Ok(SqlWarehouse::over(engine))
     }
 }
 
@@ -140,6 +142,17 @@ impl Engine for Clickhouse {
         Err(faults::in_words(fault, doing, self.http.place(), self.statement_timeout))
     }
 
+    async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError> {
+        let sql = format!("DESCRIBE TABLE (\n{}\n)", fact.sql);
+        match self.http.ask(&sql, self.statement_timeout, Answer::Whole).await {
+            Ok(rows) => Ok(Shape { columns: told(&rows) }),
+            Err(fault) => {
+                let line = fault.line().and_then(sql::line_of_fact);
+                Err(faults::in_words(fault, "", self.http.place(), self.statement_timeout).of_fact(fact, line))
+            }
+        }
+    }
+
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError> {
         Ok(layout::of(self).await?.faults)
     }
@@ -184,6 +197,15 @@ impl Engine for Clickhouse {
         });
         Ok(remarks)
     }
+}
+
+/// The columns of a subquery, of which the first two cells are the name and the type.
+fn told(rows: &[Row]) -> Vec<(String, String)> {
+    let named = |row: &Row| match row.as_slice() {
+        [Cell::Text(name), Cell::Text(held), ..] => Some((name.clone(), held.clone())),
+        _ => None,
+    };
+    rows.iter().filter_map(named).collect()
 }
 
 /// The columns of a table as the server names their types.

@@ -176,7 +176,7 @@ pub(super) fn wanted(needs: &Needs) -> Vec<Wanted> {
 pub(super) fn column_of(field: &Field) -> String {
     match field.root {
         FieldRoot::Metrics => field.key.clone(),
-        FieldRoot::Context | FieldRoot::Payload => field.to_string(),
+        FieldRoot::Context | FieldRoot::Payload | FieldRoot::Fact => field.to_string(),
     }
 }
 

@@ -45,7 +45,7 @@ impl Examine for LakeWarehouse {
 
     async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
         let folders = self.folders.clone();
-        let measure = Measure { event: asked.event.to_owned(), value: Value::Sum(asked.field.clone()) };
+        let measure = Measure::of_event(asked.event, Value::Sum(asked.field.clone()));
         let needs = rehearsal(&Metric::of_units("the field", measure), asked.from)?;
         let (event, field, edges) = (asked.event.to_owned(), asked.field.clone(), asked.edges.to_vec());
         let question = exceed::Question { event, field, from: asked.from, to: asked.to, edges };
@@ -84,7 +84,7 @@ fn look_at(sample: Sample, wanted: &[Wanted], days: &[Day]) -> Result<Sample, Wa
     });
     // An event that is only counted needs no number.
     let number = number.unwrap_or_else(|| lit(0.0));
-    let some = scan(days, wanted)?.filter(col("event_type").eq(lit(sample.event.as_str()))).limit(SAMPLE);
+    let some = scan(days, wanted)?.filter(col("event_type").eq(lit(sample.of.name()))).limit(SAMPLE);
     let count = |of: Expr, name: &str| of.sum().cast(DataType::Int64).alias(name);
     let counted = some.with_column(number.alias("number")).select([
         len().cast(DataType::Int64).alias("events"),
@@ -95,7 +95,7 @@ fn look_at(sample: Sample, wanted: &[Wanted], days: &[Day]) -> Result<Sample, Wa
     let read = |name: &str| {
         let count = counted.column(name).and_then(Column::i64).map(|counts| counts.get(0).unwrap_or_default());
         count.map(|count| u64::try_from(count).unwrap_or_default()).map_err(|error| WarehouseError::Query {
-            doing: format!("looking at some events of type {:?}", sample.event),
+            doing: format!("looking at some {}", sample.of),
             source: error.into(),
         })
     };

@@ -90,7 +90,7 @@ impl Warehouse for LakeWarehouse {
     }
 
     async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
-        let needs: Vec<_> = requests.iter().map(Needs::of).collect();
+        let needs: Vec<_> = requests.iter().map(|request| Needs::of_events_alone(request, "a lake")).collect();
         let folders = self.folders.clone();
         let doing = format!("collecting {} experiments from the lake", needs.len());
         match on_worker(doing, move || Ok(pass::collect_many(&folders, needs))).await {

@@ -32,6 +32,12 @@ fn number(error: &sqlx::Error) -> Option<u16> {
     }
 }
 
+/// The line of a statement that an error speaks of, from 1: `… near 'FORM orders' at line 3`.
+pub(super) fn line(error: &sqlx::Error) -> Option<usize> {
+    let sqlx::Error::Database(error) = error else { return None };
+    error.message().rsplit_once(" at line ")?.1.trim().parse().ok()
+}
+
 /// Whether the query named something that is not there.
 pub(super) fn concerns_schema(error: &sqlx::Error) -> bool {
     // Unknown table, column, database in a query; no such table or function; JSON where there is none.

@@ -7,17 +7,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions, MySqlRow};
+use sqlx::mysql::{
+    MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions, MySqlRow,
+};
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::types::chrono::{DateTime, NaiveDateTime};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row as _, SqlSafeStr as _, Statement as _,
+    TypeInfo, ValueRef,
+};
 
 use super::error::{Cause, WarehouseError};
 use super::examine::Remark;
+use super::facts::Shape;
 use super::instants::Micros;
 use super::sql::{self, Bind, Cell, Engine, Known, Row, SqlWarehouse, Statement};
 use super::tables::Tables;
+use crate::domain::Fact;
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,7 +95,7 @@ impl MysqlWarehouse {
             .acquire_timeout(settings.statement_timeout + CONNECT_TIMEOUT)
             .connect_lazy_with(options);
         let MysqlSettings { statement_timeout, tables, .. } = settings;
-        Ok(SqlWarehouse { engine: Mysql { pool, statement_timeout, place, tables, kind } })
+        Ok(SqlWarehouse::over(Mysql { pool, statement_timeout, place, tables, kind }))
     }
 }
 
@@ -197,6 +204,25 @@ impl Engine for Mysql {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.explain(error, doing).await),
         }
+    }
+
+    async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError> {
+        let describe = async {
+            let (mut connection, mut running) = self.reading().await?;
+            let prepared = connection.prepare(AssertSqlSafe(sql::described(fact)).into_sql_str()).await;
+            running.done = true;
+            // A statement that was prepared is left behind with its connection.
+            let columns = prepared.map(|prepared| {
+                let column = |column: &MySqlColumn| (column.name().to_owned(), column.type_info().name().to_owned());
+                prepared.columns().iter().map(column).collect()
+            });
+            let _ = connection.close().await;
+            Ok(Shape { columns: columns? })
+        };
+        describe.await.map_err(|error: sqlx::Error| {
+            let line = faults::line(&error).and_then(sql::line_of_fact);
+            faults::in_words(error, String::new(), &self.place, self.statement_timeout).of_fact(fact, line)
+        })
     }
 
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError> {

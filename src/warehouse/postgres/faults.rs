@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use sqlx::{PgPool, Row};
 
 use crate::domain::tls_advice;
@@ -48,6 +49,16 @@ pub(super) fn schema_faults(tables: &Tables, columns: &BTreeMap<String, Columns>
     let advice =
         "check that the URL names the right database, that its migrations ran, and that the user may see its schema";
     tables::faults(&tables.read(), columns, types, advice)
+}
+
+/// The line of a statement that an error speaks of, from 1.
+pub(super) fn line(error: &sqlx::Error, sql: &str) -> Option<usize> {
+    let sqlx::Error::Database(error) = error else { return None };
+    match error.try_downcast_ref::<PgDatabaseError>()?.position()? {
+        // In characters, from 1.
+        PgErrorPosition::Original(position) => Some(1 + sql.chars().take(position).filter(|c| *c == '\n').count()),
+        PgErrorPosition::Internal { .. } => None,
+    }
 }
 
 /// What to do about an error, if it is one of TLS.

@@ -10,20 +10,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::types::PgInterval;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::types::chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, Transaction, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
+    Transaction, TypeInfo, ValueRef,
+};
 use tokio::sync::OnceCell;
 
 use super::cohort_rows::CohortRow;
 use super::error::{Cause, WarehouseError};
 use super::examine::Remark;
+use super::facts::Shape;
 use super::instants::Micros;
 use super::needs::Needs;
 use super::sql::{self, Bind, Cell, Dialect, Engine, Known, Row, SqlWarehouse, Statement};
 use super::tables::Tables;
-use crate::domain::{ExposedBy, Session};
+use crate::domain::{ExposedBy, Fact, Session};
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,14 +97,14 @@ impl PostgresWarehouse {
             .acquire_timeout(settings.statement_timeout + CONNECT_TIMEOUT)
             .connect_lazy_with(options);
         let PostgresSettings { statement_timeout, tables, .. } = settings;
-        Ok(SqlWarehouse { engine: Postgres { pool, statement_timeout, place, tables, unique: Arc::default() } })
+        Ok(SqlWarehouse::over(Postgres { pool, statement_timeout, place, tables, unique: Arc::default() }))
     }
 
     /// A warehouse over connections that exist already.
     pub fn from_pool(pool: PgPool, statement_timeout: Duration) -> Self {
         let place = place_of(&pool.connect_options());
         let tables = Tables::of_schema("exp");
-        SqlWarehouse { engine: Postgres { pool, statement_timeout, place, tables, unique: Arc::default() } }
+        SqlWarehouse::over(Postgres { pool, statement_timeout, place, tables, unique: Arc::default() })
     }
 }
 
@@ -188,6 +192,21 @@ impl Engine for Postgres {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.explain(error, "streaming the events".to_owned()).await),
         }
+    }
+
+    async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError> {
+        let describe = async {
+            let mut transaction = self.reading().await?;
+            let prepared = transaction.prepare(AssertSqlSafe(sql::described(fact)).into_sql_str()).await?;
+            let column = |column: &PgColumn| (column.name().to_owned(), column.type_info().name().to_lowercase());
+            let columns = prepared.columns().iter().map(column).collect();
+            transaction.rollback().await?;
+            Ok(Shape { columns })
+        };
+        describe.await.map_err(|error: sqlx::Error| {
+            let line = faults::line(&error, &sql::described(fact)).and_then(sql::line_of_fact);
+            faults::in_words(error, String::new(), &self.place, self.statement_timeout).of_fact(fact, line)
+        })
     }
 
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError> {

@@ -4,9 +4,11 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::dialect::Dialect;
+use super::facts::{self, Bounds};
 use super::statement::{Bind, Binder, Statement};
 use crate::domain::ExposedBy;
 use crate::warehouse::error::WarehouseError;
+use crate::warehouse::facts::Shape;
 use crate::warehouse::instants::{date_of, midnight};
 use crate::warehouse::needs::{Adds, Needs, Reading, UnitSum};
 use crate::warehouse::tables::Tables;
@@ -38,6 +40,8 @@ pub(crate) struct Place<'a> {
     pub(crate) tables: &'a Tables,
     pub(crate) source: Source,
     pub(crate) cluster: Option<&'a str>,
+    /// What the request's facts give, in their order.
+    pub(crate) facts: &'a [Shape],
 }
 
 /// The statement that collects moments and health of the request's cohorts.
@@ -116,6 +120,9 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
             })
         }
     };
+    let window_end = dialect.later("x.assigned_at", &window);
+    let bounds = Bounds { exposed_from: &exposed_from, events_to: &events_to, window_end: &window_end };
+    let facts = facts::arms(needs, place.facts, dialect, &bounds, b);
     let values = context! {
         cluster => place.cluster.map(|cluster| b.bind(Bind::Text(cluster.to_owned()))),
         materialized => dialect.materialized().unwrap_or_default(),
@@ -137,12 +144,15 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         day_met => dialect.day("met_at"),
         day_counted => dialect.day("counted_at"),
         closes_at => dialect.later(&dialect.next_midnight("met_at"), &window),
-        window_end => dialect.later("x.assigned_at", &window),
+        no_facts => facts::nothings(needs, dialect),
+        no_fields => facts::no_fields(needs, dialect),
+        // Tables that lie on shards, read by way of one server.
+        gather => if !needs.facts.is_empty() && place.cluster.is_none() { "GLOBAL " } else { "" },
         total => context! { events => total("events"), missing => total("missing"), not_numbers => total("not_numbers") },
         zero => dialect.integer("0"),
         moments => moments(needs, dialect),
         source, assigned_at, happened_at, unit_type, exposed_from, events_to, assigning_since, window, spans,
-        event_names, events, fields, readings, sums,
+        event_names, events, fields, facts, readings, sums, window_end,
     };
     let text = render(dialect.template(), values).map_err(|error| WarehouseError::Query {
         doing: format!("writing the query of experiment {:?}", needs.experiment),

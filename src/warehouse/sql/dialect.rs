@@ -6,11 +6,12 @@ use super::statement::{Bind, Binder};
 use crate::domain::TableName;
 use crate::domain::{Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
+use crate::warehouse::facts::Types;
 use crate::warehouse::instants::Micros;
 use crate::warehouse::needs::Needs;
 
 /// The expressions that an engine has its own words for. Arguments and results are SQL text.
-pub(crate) trait Dialect: Send + Sync {
+pub(crate) trait Dialect: Types + Send + Sync {
     /// An identifier in quotes.
     fn quote(&self, identifier: &str) -> String;
 
@@ -135,6 +136,39 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// A whole number as the engine's 64 bits.
     fn integer(&self, number: &str) -> String;
+
+    /// Something as text.
+    fn text(&self, value: &str) -> String {
+        format!("CAST({value} AS text)")
+    }
+
+    /// A column of a fact with values, as a double; null if there is no number that a double can hold.
+    fn value(&self, value: &str, held: &str) -> String;
+
+    /// The same, null where it is no finite number; else that is told where it is summed.
+    fn finite_value(&self, value: &str, held: &str) -> String {
+        self.value(value, held)
+    }
+
+    /// No number, of the type of numbers.
+    fn no_number(&self) -> String {
+        self.double("NULL")
+    }
+
+    /// The instant in a column of that type.
+    fn instant_held(&self, column: &str, _held: &str) -> String {
+        self.instant(column)
+    }
+
+    /// [`Dialect::reach`] for a column of that type.
+    fn reach_held(&self, column: &str, _held: &str, from: Micros, to: Micros, binder: &mut Binder) -> Option<String> {
+        self.reach(column, from, to, binder)
+    }
+
+    /// The sum of a hash of each row, made of texts none of which is null, in 64 bits; none where there is no hash.
+    fn sum_of_hashes(&self, _texts: &[String]) -> Option<String> {
+        None
+    }
 
     /// What makes one row `c` of each experiment that the event `e` carries, with its keys as texts.
     fn contexts(&self) -> Contexts;

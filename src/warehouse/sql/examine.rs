@@ -3,13 +3,15 @@
 use async_trait::async_trait;
 use jiff::civil::{Date, date};
 
+use super::look::look;
+use super::shapes::of_facts;
 use super::statement::{Bind, Binder, Statement};
-use super::{Dialect, Engine, Row, SqlWarehouse, cohorts, over_events, rows};
-use crate::domain::{CohortRequest, Metric, Session};
+use super::{Dialect, Engine, Row, SqlWarehouse, over_events, rows};
+use crate::domain::{CohortRequest, Fact, Metric, Rows, Session};
 use crate::warehouse::error::WarehouseError;
-use crate::warehouse::examine::{Examine, Exceeded, Exceeding, Remark, SAMPLE, Sample, rehearsal};
+use crate::warehouse::examine::{Examine, Exceeded, Exceeding, FactLook, Remark, SAMPLE, Sample, rehearsal};
 use crate::warehouse::instants::{date_of, midnight, next_midnight};
-use crate::warehouse::needs::Needs;
+use crate::warehouse::needs::{FactNeed, Needs};
 
 #[async_trait]
 impl<E: Engine> Examine for SqlWarehouse<E> {
@@ -29,7 +31,7 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
         let needs = Needs::of(request)?;
         let known = self.engine.known().await?;
         let Some(explain) = known.dialect.explain() else { return Ok(None) };
-        let statement = cohorts(&needs, &known)?;
+        let statement = self.shapes.question(&self.engine, &needs, known).await?;
         let statement = Statement { sql: format!("{explain}{}", statement.sql), ..statement };
         let doing = format!("explaining the query of experiment {:?}", needs.experiment);
         let rows = self.engine.rows(&statement, &doing).await?;
@@ -77,22 +79,39 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
         Ok(Exceeded { numbers: counts.next().unwrap_or_default(), beyond: counts.collect() })
     }
 
+    async fn look_at_fact(&self, fact: &Fact, columns: &[String], day: Date) -> Result<FactLook, WarehouseError> {
+        look(&self.engine, &FactNeed { fact: fact.clone(), columns: columns.to_vec() }, day).await
+    }
+
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError> {
         let doing = format!("rehearsing metric {:?}", metric.name);
         let known = self.engine.known().await?;
+        let needs;
         let rehearsed = match known.dialect.explain() {
             // The server plans the query and checks what it names and who may read it, and reads nothing.
             Some(explain) => {
-                let statement = cohorts(&rehearsal(metric, day)?, &known)?;
+                needs = rehearsal(metric, day)?;
+                let statement = self.shapes.question(&self.engine, &needs, known).await?;
                 Statement { sql: format!("{explain}{}", statement.sql), ..statement }
             }
             // The same, over a day that is yet to come.
-            None => cohorts(&rehearsal(metric, date(2100, 1, 1))?, &known)?,
+            None => {
+                needs = rehearsal(metric, date(2100, 1, 1))?;
+                self.shapes.question(&self.engine, &needs, known).await?
+            }
         };
-        self.engine.rows(&rehearsed, &doing).await?;
+        self.engine.rows(&rehearsed, &doing).await.map_err(|error| of_facts(error, &needs.facts))?;
         let mut samples = Sample::of(metric);
         for sample in &mut samples {
-            look_at(&self.engine, sample, day, &doing).await?;
+            match sample.of.clone() {
+                Rows::Event(event) => look_at(&self.engine, (&event, sample), day, &doing).await?,
+                Rows::Fact(fact) => {
+                    let columns = sample.field.iter().map(|field| field.key.clone()).collect();
+                    let found = look(&self.engine, &FactNeed { fact, columns }, day).await?.sample.unwrap_or_default();
+                    sample.events = found.rows;
+                    (sample.missing, sample.not_numbers) = found.values.first().copied().unwrap_or_default();
+                }
+            }
         }
         Ok(samples)
     }
@@ -111,11 +130,16 @@ fn over(dialect: &dyn Dialect, (first, last): (Date, Date), event: &str, binder:
 }
 
 /// Fills in what the events of that day say of a sample.
-async fn look_at(engine: &dyn Engine, sample: &mut Sample, day: Date, doing: &str) -> Result<(), WarehouseError> {
+async fn look_at(
+    engine: &dyn Engine,
+    (event, sample): (&str, &mut Sample),
+    day: Date,
+    doing: &str,
+) -> Result<(), WarehouseError> {
     let known = engine.known().await?;
     let dialect = known.dialect.as_ref();
     let mut binder = Binder::default();
-    let (filter, event) = over(dialect, (day, day), &sample.event, &mut binder);
+    let (filter, event) = over(dialect, (day, day), event, &mut binder);
     let limit = binder.bind(Bind::Integer(i64::from(SAMPLE)));
     let (json, missing, number) = match &sample.field {
         Some(field) => (dialect.field(field), dialect.is_missing("json"), dialect.number("json")),

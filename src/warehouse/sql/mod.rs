@@ -6,7 +6,10 @@ mod compile;
 mod dialect;
 mod dialects;
 mod examine;
+mod facts;
+mod look;
 mod rows;
+mod shapes;
 mod shares;
 mod statement;
 #[cfg(test)]
@@ -20,17 +23,20 @@ use jiff::civil::Date;
 pub(crate) use compile::{Place, Source, compile};
 pub(crate) use dialect::Dialect;
 pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed};
+pub(crate) use facts::{described, line_of_fact};
 pub(crate) use rows::{Cell, Row, only};
 pub(crate) use statement::{Bind, Binder, Statement, literal};
 
+use self::shapes::{Shapes, of_facts};
 use super::cohort_rows::CohortRow;
 use super::error::WarehouseError;
 use super::examine::Remark;
+use super::facts::Shape;
 use super::instants::{instant_of, midnight, next_midnight};
 use super::needs::Needs;
 use super::tables::Tables;
 use super::{Collected, Partition, Warehouse};
-use crate::domain::{CohortRequest, FieldRoot, Session};
+use crate::domain::{CohortRequest, Fact, FieldRoot, Session};
 
 /// What an engine knows of its tables once it has looked at them.
 #[derive(Clone)]
@@ -42,6 +48,14 @@ pub(crate) struct Known {
     pub(crate) unique: bool,
     /// The cluster on whose shards the tables lie.
     pub(crate) cluster: Option<String>,
+}
+
+impl Known {
+    /// For a request with facts: what their SQL reads, nobody knows to lie on the shards by unit. So all is read by way of the
+    /// one server, by the tables' own names.
+    fn gathered(self, tables: &Tables) -> Self {
+        Self { tables: tables.clone(), cluster: None, ..self }
+    }
 }
 
 /// One kind of server, or file, that runs SQL.
@@ -64,6 +78,9 @@ pub(crate) trait Engine: Send + Sync {
         Ok(None)
     }
 
+    /// The columns that a fact's SQL gives; nothing is read. An error of the SQL is [`WarehouseError::FactRefused`].
+    async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError>;
+
     /// Everything that the tables lack.
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError>;
 
@@ -80,6 +97,14 @@ pub(crate) trait Engine: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct SqlWarehouse<E> {
     pub(super) engine: E,
+    /// What the facts give that were read before.
+    shapes: Shapes,
+}
+
+impl<E> SqlWarehouse<E> {
+    pub(super) fn over(engine: E) -> Self {
+        Self { engine, shapes: Shapes::default() }
+    }
 }
 
 #[async_trait]
@@ -116,25 +141,39 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         Ok(rows::only(&rows, &doing)?[0].integer())
     }
 
+    async fn content_of_fact(&self, date: Date, fact: &Fact, checksum: bool) -> Result<Option<i64>, WarehouseError> {
+        look::content(&self.engine, &self.shapes, fact, (date, checksum)).await.map(Some)
+    }
+
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
         let needs = Needs::of(request)?;
         if needs.spans.is_empty() {
             return Collected::from_rows(&needs, Vec::new());
         }
         let known = self.engine.known().await?;
-        let statement = cohorts(&needs, &known)?;
-        let doing = format!("collecting experiment {:?}", needs.experiment);
-        let answer = self.engine.rows(&statement, &doing).await?;
-        let assignments = &self.engine.tables().assignments;
         let rests_told = known.dialect.mean_rest(0).is_some();
+        let statement = self.shapes.question(&self.engine, &needs, known).await?;
+        let doing = format!("collecting experiment {:?}", needs.experiment);
+        let answer = self.engine.rows(&statement, &doing).await.map_err(|error| of_facts(error, &needs.facts))?;
+        let assignments = &self.engine.tables().assignments;
         Collected::from_rows(&needs, rows::cohorts(&needs, &answer, assignments, rests_told, &doing)?)
     }
 
     async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
+        // Those with facts are asked by their own queries, so the others are gone about as if they were alone.
+        if requests.iter().any(CohortRequest::has_facts) && !requests.iter().all(CohortRequest::has_facts) {
+            let (with, without): (Vec<_>, Vec<_>) = requests.iter().cloned().partition(CohortRequest::has_facts);
+            let mut with = self.collect_many(&with).await.into_iter();
+            let mut without = self.collect_many(&without).await.into_iter();
+            let answers =
+                requests.iter().filter_map(|request| if request.has_facts() { with.next() } else { without.next() });
+            return answers.collect();
+        }
         let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
         // A request that cannot be is told by its own query.
         if let Ok(needs) = needs
             && needs.len() > 1
+            && needs.iter().all(|needs| needs.facts.is_empty())
         {
             match self.engine.stream(&needs).await {
                 Ok(Some(rows)) => {
@@ -157,10 +196,10 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
 }
 
 /// The one query.
-pub(crate) fn cohorts(needs: &Needs, known: &Known) -> Result<Statement, WarehouseError> {
+pub(crate) fn cohorts(needs: &Needs, known: &Known, facts: &[Shape]) -> Result<Statement, WarehouseError> {
     known.dialect.refuse(needs, &known.tables.events).map_or(Ok(()), Err)?;
-    let place =
-        Place { tables: &known.tables, source: Source::of(needs, known.unique), cluster: known.cluster.as_deref() };
+    let source = Source::of(needs, known.unique);
+    let place = Place { tables: &known.tables, source, cluster: known.cluster.as_deref(), facts };
     compile(needs, known.dialect.as_ref(), &place)
 }
 

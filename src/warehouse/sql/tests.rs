@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::{EpochSpan, TableName};
+use crate::warehouse::facts::Shape;
 use crate::warehouse::fixture::{EXPERIMENT, above, at, count, experiment, mean, ratio, request, sum};
 
 #[test]
@@ -49,16 +50,17 @@ fn one_statement_serves_all_metrics() {
 
 /// The statement of every engine, from tables that are called alike.
 fn statements(needs: &Needs, source: Source) -> Vec<(&'static str, Statement)> {
+    let facts: &[Shape] = &[];
     let tables = Tables::of_schema("exp");
     let held = |columns: &[(&str, &str)]| columns.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     let typed = Typed {
         events: held(&[("timestamp", "DateTime"), ("latency_ms", "Float64"), ("payload.price", "Float64")]),
         assignments: held(&[("assigned_at", "DateTime")]),
     };
-    let place = Place { tables: &tables, source, cluster: None };
+    let place = Place { tables: &tables, source, cluster: None, facts };
     // No engine of ClickHouse's keeps a key unique.
     let repeated = if source == Source::UniqueAssignments { Source::Assignments } else { source };
-    let sharded = Place { tables: &tables, source: repeated, cluster: Some("shards") };
+    let sharded = Place { tables: &tables, source: repeated, cluster: Some("shards"), facts };
     vec![
         ("postgres", compile(needs, &Postgres, &place).unwrap()),
         ("sqlite", compile(needs, &Sqlite, &place).unwrap()),

@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
+use sqlx::sqlite::{SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
+    TypeInfo, ValueRef,
+};
 
 use super::error::WarehouseError;
 use super::examine::Remark;
+use super::facts::Shape;
 use super::sql::{self, Bind, Cell, Engine, Known, Row, SqlWarehouse, Statement};
 use super::tables::{self, Columns, Holds, Tables};
+use crate::domain::Fact;
 
 /// How often a running statement asks whether it shall stop, in steps of SQLite's machine: some milliseconds.
 const STEPS_BETWEEN_QUESTIONS: i32 = 100_000;
@@ -66,7 +71,7 @@ impl SqliteWarehouse {
         let engine = Sqlite { settings, place };
         let connection = engine.connect().await.map_err(|error| engine.in_words(error, "opening the file"))?;
         let _ = connection.close().await;
-        Ok(SqlWarehouse { engine })
+        Ok(SqlWarehouse::over(engine))
     }
 }
 
@@ -178,6 +183,24 @@ impl Engine for Sqlite {
             Ok(Err(error)) => Err(self.in_words(error, doing)),
             Err(_) => Err(WarehouseError::TimedOut { doing: doing.to_owned(), timeout }),
         }
+    }
+
+    async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError> {
+        let describe = async {
+            let mut connection = self.connect().await?;
+            let prepared = connection.prepare(AssertSqlSafe(sql::described(fact)).into_sql_str()).await?;
+            let column = |column: &SqliteColumn| (column.name().to_owned(), column.type_info().name().to_owned());
+            let columns = prepared.columns().iter().map(column).collect();
+            let _ = connection.close().await;
+            Ok(Shape { columns })
+        };
+        // SQLite tells no place in the text, but the word near it.
+        let told = |error: sqlx::Error| WarehouseError::FactRefused {
+            fact: fact.name.clone(),
+            line: None,
+            source: error.into(),
+        };
+        describe.await.map_err(told)
     }
 
     async fn faults(&self) -> Result<Vec<WarehouseError>, WarehouseError> {

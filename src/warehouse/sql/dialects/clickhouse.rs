@@ -7,6 +7,7 @@ use sqlx::types::Uuid;
 use crate::domain::TableName;
 use crate::domain::{ExposedBy, Field, FieldRoot};
 use crate::warehouse::error::WarehouseError;
+use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::instants::Micros;
 use crate::warehouse::needs::Needs;
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters};
@@ -25,19 +26,47 @@ pub(crate) struct Clickhouse(pub(crate) Typed);
 const SECOND: Micros = 1_000_000;
 
 impl Clickhouse {
-    /// Whether that instant's column counts seconds, as a DateTime does; else it counts microseconds.
-    fn in_seconds(&self, column: &str) -> bool {
+    /// The type of that instant's column; a DateTime counts seconds, anything else microseconds.
+    fn held(&self, column: &str) -> &str {
         let name = column.rsplit('.').next().unwrap_or(column).trim_matches('`');
         let held = self.0.events.get(name).or_else(|| self.0.assignments.get(name));
-        held.is_none_or(|held| held.starts_with("DateTime"))
+        held.map_or("DateTime", String::as_str)
     }
 
     /// The column that a field lies in: a key of `metrics` under its own name, others with their root before a dot.
     pub(crate) fn column_of(field: &Field) -> String {
         match field.root {
             FieldRoot::Metrics => field.key.clone(),
-            FieldRoot::Context | FieldRoot::Payload => field.to_string(),
+            FieldRoot::Context | FieldRoot::Payload | FieldRoot::Fact => field.to_string(),
         }
+    }
+}
+
+impl Types for Clickhouse {
+    fn kind(&self, held: &str) -> Kind {
+        match plain(held) {
+            "String" => Kind::Text,
+            "UUID" => Kind::Key,
+            "DateTime" => Kind::Instant,
+            held if held.starts_with("DateTime(") => Kind::Instant,
+            held if held.starts_with("FixedString") || held.starts_with("Enum") => Kind::Text,
+            held if held.starts_with("Int") || held.starts_with("UInt") => Kind::Whole,
+            held if is_number(held) => Kind::Number,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Microseconds too, as events may have them.
+    fn is_instant(&self, held: &str) -> bool {
+        self.kind(held) == Kind::Instant || plain(held) == "Int64"
+    }
+
+    fn as_instant(&self, column: &str, _: &str) -> String {
+        format!("toDateTime({column})")
+    }
+
+    fn as_number(&self, column: &str) -> String {
+        format!("toFloat64({column})")
     }
 }
 
@@ -121,12 +150,20 @@ impl Dialect for Clickhouse {
     }
 
     fn instant(&self, column: &str) -> String {
-        if self.in_seconds(column) { format!("toInt64(toUInt32({column})) * {SECOND}") } else { column.to_owned() }
+        self.instant_held(column, self.held(column))
+    }
+
+    fn instant_held(&self, column: &str, held: &str) -> String {
+        if in_seconds(held) { format!("toInt64(toUInt32({column})) * {SECOND}") } else { column.to_owned() }
     }
 
     /// Conditions on the column itself, by which parts and marks are left unread.
     fn reach(&self, column: &str, from: Micros, to: Micros, binder: &mut Binder) -> Option<String> {
-        let mut side = |instant: Micros| match self.in_seconds(column) {
+        self.reach_held(column, self.held(column), from, to, binder)
+    }
+
+    fn reach_held(&self, column: &str, held: &str, from: Micros, to: Micros, binder: &mut Binder) -> Option<String> {
+        let mut side = |instant: Micros| match in_seconds(held) {
             // A whole second is >= t exactly if it is >= t rounded up. DateTime ends in 2106.
             true => {
                 let seconds = -(-instant).div_euclid(SECOND);
@@ -186,6 +223,27 @@ impl Dialect for Clickhouse {
         ))
     }
 
+    fn text(&self, value: &str) -> String {
+        format!("toString({value})")
+    }
+
+    fn finite_value(&self, value: &str, held: &str) -> String {
+        self.number(&self.value(value, held))
+    }
+
+    fn no_number(&self) -> String {
+        "CAST(NULL, 'Nullable(Float64)')".to_owned()
+    }
+
+    /// What is no finite number is told apart where it is summed.
+    fn value(&self, value: &str, _: &str) -> String {
+        format!("toNullable(toFloat64({value}))")
+    }
+
+    fn sum_of_hashes(&self, texts: &[String]) -> Option<String> {
+        Some(format!("toInt64(sum(cityHash64({})))", texts.join(", ")))
+    }
+
     fn contexts(&self) -> Contexts {
         Contexts {
             join: "ARRAY JOIN `experiments.experiment_id` AS c_experiment, `experiments.variant_id` AS c_variant"
@@ -220,8 +278,21 @@ impl Dialect for Clickhouse {
     }
 }
 
+/// Whether instants of that type count seconds; else they count microseconds.
+fn in_seconds(held: &str) -> bool {
+    plain(held).starts_with("DateTime")
+}
+
+/// The type without what says that it may be null, or how it is kept.
+fn plain(held: &str) -> &str {
+    fn within<'a>(held: &'a str, outer: &str) -> &'a str {
+        held.strip_prefix(outer).and_then(|rest| rest.strip_suffix(')')).unwrap_or(held)
+    }
+    within(within(held, "LowCardinality("), "Nullable(")
+}
+
 /// Whether a column of that type holds numbers, some of them null or not.
 fn is_number(held: &str) -> bool {
-    let held = held.strip_prefix("Nullable(").and_then(|held| held.strip_suffix(')')).unwrap_or(held);
+    let held = plain(held);
     ["Int", "UInt", "Float", "Decimal"].iter().any(|number| held.starts_with(number))
 }

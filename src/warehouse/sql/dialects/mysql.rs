@@ -1,6 +1,7 @@
 //! MySQL 8 and MariaDB 10.6 and later, JSON kept as JSON, instants as DATETIME(6) in UTC or as TIMESTAMP(6).
 
 use crate::domain::{Field, FieldRoot};
+use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 
 /// What a number too large for a double reads as.
@@ -8,6 +9,28 @@ const LARGEST: &str = "1.7976931348623157e308";
 
 /// The dialect of MySQL and MariaDB.
 pub(crate) struct Mysql;
+
+impl Types for Mysql {
+    /// What has a binary collation is told as if it were bytes.
+    fn kind(&self, held: &str) -> Kind {
+        match held {
+            "DOUBLE" | "FLOAT" | "DECIMAL" => Kind::Number,
+            "DATETIME" | "TIMESTAMP" => Kind::Instant,
+            "BOOLEAN" => Kind::Whole,
+            held if held.contains("INT") => Kind::Whole,
+            held if ["CHAR", "TEXT", "ENUM", "BINARY", "BLOB"].iter().any(|text| held.contains(text)) => Kind::Text,
+            _ => Kind::Other,
+        }
+    }
+
+    fn as_instant(&self, column: &str, _: &str) -> String {
+        format!("CAST({column} AS DATETIME(6))")
+    }
+
+    fn as_number(&self, column: &str) -> String {
+        format!("CAST({column} AS DOUBLE)")
+    }
+}
 
 impl Dialect for Mysql {
     fn quote(&self, identifier: &str) -> String {
@@ -79,8 +102,21 @@ impl Dialect for Mysql {
     }
 
     fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
-        let json: String = roots.iter().map(|root| format!(", e.{}", self.quote(root.as_str()))).collect();
-        let told = format!("concat_ws(char(31), e.event_type, e.unit_type, e.unit_id, e.`timestamp`{json})");
+        let json: Vec<String> = roots.iter().map(|root| format!("e.{}", self.quote(root.as_str()))).collect();
+        let told = ["e.event_type", "e.unit_type", "e.unit_id", "e.`timestamp`"].map(str::to_owned);
+        self.sum_of_hashes(&[told.as_slice(), json.as_slice()].concat())
+    }
+
+    fn text(&self, value: &str) -> String {
+        format!("CAST({value} AS CHAR)")
+    }
+
+    fn value(&self, value: &str, _: &str) -> String {
+        format!("CASE WHEN ABS({value} + 0e0) < {LARGEST} THEN {value} + 0e0 END")
+    }
+
+    fn sum_of_hashes(&self, texts: &[String]) -> Option<String> {
+        let told = format!("concat_ws(char(31), {})", texts.join(", "));
         Some(format!("CAST(coalesce(sum(crc32({told})), 0) AS SIGNED)"))
     }
 

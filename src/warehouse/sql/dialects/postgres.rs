@@ -3,6 +3,7 @@
 use sqlx::types::Uuid;
 
 use crate::domain::{Field, FieldRoot};
+use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 use crate::warehouse::sql::statement::{Bind, Binder};
 
@@ -11,6 +12,34 @@ const LONGEST_NUMBER: usize = 300;
 
 /// The dialect of PostgreSQL.
 pub(crate) struct Postgres;
+
+/// The largest double, and the smallest that is told apart from nothing; beyond them a cast fails the whole query.
+const LARGEST: &str = "1.7976931348623157e308";
+const SMALLEST: &str = "2.2250738585072014e-308";
+
+impl Types for Postgres {
+    fn kind(&self, held: &str) -> Kind {
+        match held {
+            "text" | "varchar" | "char" | "name" => Kind::Text,
+            "uuid" => Kind::Key,
+            "int2" | "int4" | "int8" => Kind::Whole,
+            "float4" | "float8" | "numeric" => Kind::Number,
+            "timestamptz" => Kind::Instant,
+            _ => Kind::Other,
+        }
+    }
+
+    fn as_instant(&self, column: &str, held: &str) -> String {
+        match held {
+            "timestamp" => format!("{column} AT TIME ZONE 'UTC'"),
+            _ => format!("CAST({column} AS timestamptz)"),
+        }
+    }
+
+    fn as_number(&self, column: &str) -> String {
+        format!("CAST({column} AS double precision)")
+    }
+}
 
 impl Dialect for Postgres {
     fn quote(&self, identifier: &str) -> String {
@@ -86,9 +115,23 @@ impl Dialect for Postgres {
 
     fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
         let micros = self.micros("e.timestamp");
-        let json: String =
-            roots.iter().map(|root| format!(", CAST(e.{} AS text)", self.quote(root.as_str()))).collect();
-        let told = format!("concat_ws(chr(31), e.event_type, e.unit_type, e.unit_id, {micros}{json})");
+        let json: Vec<String> =
+            roots.iter().map(|root| format!("CAST(e.{} AS text)", self.quote(root.as_str()))).collect();
+        let told = ["e.event_type", "e.unit_type", "e.unit_id", micros.as_str()].map(str::to_owned);
+        self.sum_of_hashes(&[told.as_slice(), json.as_slice()].concat())
+    }
+
+    /// NaN is greater than every number.
+    fn value(&self, value: &str, held: &str) -> String {
+        let fits = match held {
+            "numeric" => format!("abs({value}) <= {LARGEST} AND ({value} = 0 OR abs({value}) >= {SMALLEST})"),
+            _ => format!("abs({value}) <= {LARGEST}"),
+        };
+        format!("CASE WHEN {fits} THEN CAST({value} AS double precision) END")
+    }
+
+    fn sum_of_hashes(&self, texts: &[String]) -> Option<String> {
+        let told = format!("concat_ws(chr(31), {})", texts.join(", "));
         Some(format!(
             "CAST(mod(coalesce(sum(CAST(hashtextextended({told}, 0) AS numeric)), 0), 9223372036854775807) AS bigint)"
         ))

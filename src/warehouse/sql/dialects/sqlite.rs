@@ -1,6 +1,7 @@
 //! SQLite 3.38 and later, JSON and instants kept as text.
 
 use crate::domain::Field;
+use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::instants::{Micros, date_of};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 use crate::warehouse::sql::statement::{Bind, Binder};
@@ -12,6 +13,31 @@ const DAY: Micros = 86_400_000_000;
 
 /// The dialect of SQLite.
 pub(crate) struct Sqlite;
+
+impl Types for Sqlite {
+    /// What is declared; whatever is no column of a table is not told.
+    fn kind(&self, held: &str) -> Kind {
+        match held {
+            "INTEGER" | "BOOLEAN" => Kind::Whole,
+            "REAL" | "NUMERIC" => Kind::Number,
+            "DATETIME" => Kind::Instant,
+            "BLOB" | "TIME" | "DATE" => Kind::Other,
+            // Instants are kept as texts, and so are keys.
+            _ => Kind::Untold,
+        }
+    }
+
+    fn as_instant(&self, column: &str, held: &str) -> String {
+        match held {
+            "INTEGER" | "REAL" => format!("datetime({column}, 'unixepoch')"),
+            _ => format!("datetime({column})"),
+        }
+    }
+
+    fn as_number(&self, column: &str) -> String {
+        format!("CAST({column} AS REAL)")
+    }
+}
 
 impl Dialect for Sqlite {
     fn quote(&self, identifier: &str) -> String {
@@ -97,6 +123,11 @@ impl Dialect for Sqlite {
 
     fn integer(&self, number: &str) -> String {
         format!("CAST({number} AS INTEGER)")
+    }
+
+    fn value(&self, value: &str, _: &str) -> String {
+        let number = format!("CAST({value} AS REAL)");
+        format!("CASE WHEN typeof({value}) IN ('integer', 'real') AND abs({number}) <= {LARGEST} THEN {number} END")
     }
 
     fn contexts(&self) -> Contexts {
