@@ -88,8 +88,8 @@ ANY LEFT JOIN
 {% for field in fields %}
             , {{ field.json }} AS number_{{ loop.index0 }}
 {% endfor %}
-{% for none in no_facts %}
-            , {{ none.number }} AS number_{{ fields | length + loop.index0 }}
+{% for gap in no_facts %}
+            , {{ gap.number }} AS number_{{ fields | length + loop.index0 }}
 {% endfor %}
 {% if facts %}
             , toNullable('*') AS of_variant

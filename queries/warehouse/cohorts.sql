@@ -180,9 +180,9 @@ numbers AS (
 -- The rows of facts count as events do.
 {% endif %}
 -- Each unit once more, without an event: one that has none is a zero, not an absence.
-marks AS (
+marks AS {{ materialized_marks }}(
 {% if events %}
-    SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}{% for none in no_facts %}{{ none.missing }} AS missing_{{ fields | length + loop.index0 }}, {{ none.number }} AS number_{{ fields | length + loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
+    SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}{% for gap in no_facts %}{{ gap.missing }} AS missing_{{ fields | length + loop.index0 }}, {{ gap.number }} AS number_{{ fields | length + loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
     FROM numbers
     UNION ALL
 {% endif %}
@@ -204,7 +204,7 @@ marks AS (
       ON {{ fact.on | join("\n     AND ") }}
     UNION ALL
 {% endfor %}
-    SELECT {% for field in fields %}NULL, NULL, {% endfor %}{% for none in no_facts %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id
+    SELECT {% for field in fields %}NULL, NULL, {% endfor %}{% for gap in no_facts %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id
     FROM exposures
 ),
 units AS (

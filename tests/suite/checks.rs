@@ -1,5 +1,6 @@
 //! `check`, against a sound world and against the faults that it should find. What needs servers is in files beneath.
 
+mod facts;
 mod grants;
 mod servers;
 

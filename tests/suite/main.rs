@@ -13,6 +13,7 @@ mod crash;
 mod dashboards;
 mod decide_properties;
 mod embedded;
+mod facts;
 mod faults;
 mod flip_properties;
 mod forms_real;

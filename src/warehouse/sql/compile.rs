@@ -144,6 +144,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         day_met => dialect.day("met_at"),
         day_counted => dialect.day("counted_at"),
         closes_at => dialect.later(&dialect.next_midnight("met_at"), &window),
+        materialized_marks => if needs.facts.is_empty() { "" } else { dialect.materialized_marks() },
         no_facts => facts::nothings(needs, dialect),
         no_fields => facts::no_fields(needs, dialect),
         // Tables that lie on shards, read by way of one server.

@@ -39,6 +39,12 @@ pub(crate) trait Dialect: Types + Send + Sync {
         None
     }
 
+    /// The keyword that keeps what facts and events are put together in from being taken apart again, where an engine errs over
+    /// that.
+    fn materialized_marks(&self) -> &'static str {
+        ""
+    }
+
     /// The clause, if there is one, that keeps a subquery from being merged into its parent and computed twice.
     fn fence(&self) -> &'static str {
         ""

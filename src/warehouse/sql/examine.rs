@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::civil::{Date, date};
 
 use super::look::look;
-use super::shapes::of_facts;
+use super::shapes;
 use super::statement::{Bind, Binder, Statement};
 use super::{Dialect, Engine, Row, SqlWarehouse, over_events, rows};
 use crate::domain::{CohortRequest, Fact, Metric, Rows, Session};
@@ -34,7 +34,7 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
         let statement = self.shapes.question(&self.engine, &needs, known).await?;
         let statement = Statement { sql: format!("{explain}{}", statement.sql), ..statement };
         let doing = format!("explaining the query of experiment {:?}", needs.experiment);
-        let rows = self.engine.rows(&statement, &doing).await?;
+        let rows = shapes::rows(&self.engine, &needs, &statement, &doing).await?;
         let line = |row: &Row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join("\t");
         Ok(Some(rows.iter().map(line).collect::<Vec<_>>().join("\n")))
     }
@@ -100,7 +100,7 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
                 self.shapes.question(&self.engine, &needs, known).await?
             }
         };
-        self.engine.rows(&rehearsed, &doing).await.map_err(|error| of_facts(error, &needs.facts))?;
+        shapes::rows(&self.engine, &needs, &rehearsed, &doing).await?;
         let mut samples = Sample::of(metric);
         for sample in &mut samples {
             match sample.of.clone() {

@@ -27,7 +27,7 @@ pub(crate) use facts::{described, line_of_fact};
 pub(crate) use rows::{Cell, Row, only};
 pub(crate) use statement::{Bind, Binder, Statement, literal};
 
-use self::shapes::{Shapes, of_facts};
+use self::shapes::Shapes;
 use super::cohort_rows::CohortRow;
 use super::error::WarehouseError;
 use super::examine::Remark;
@@ -72,6 +72,11 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Runs a statement that reads. It ends by itself when the time is up, and when the answer is no longer waited for.
     async fn rows(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError>;
+
+    /// The same for a statement that reads facts, of which nobody knows whether units are found in them by an index.
+    async fn rows_of_facts(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError> {
+        self.rows(statement, doing).await
+    }
 
     /// The rows of each request from one narrow stream of events, where that is faster than a query for each.
     async fn stream(&self, _requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, WarehouseError> {
@@ -154,7 +159,7 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         let rests_told = known.dialect.mean_rest(0).is_some();
         let statement = self.shapes.question(&self.engine, &needs, known).await?;
         let doing = format!("collecting experiment {:?}", needs.experiment);
-        let answer = self.engine.rows(&statement, &doing).await.map_err(|error| of_facts(error, &needs.facts))?;
+        let answer = shapes::rows(&self.engine, &needs, &statement, &doing).await?;
         let assignments = &self.engine.tables().assignments;
         Collected::from_rows(&needs, rows::cohorts(&needs, &answer, assignments, rests_told, &doing)?)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Engine, Known, Statement, cohorts};
+use super::{Engine, Known, Row, Statement, cohorts};
 use crate::domain::Fact;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::facts::{Shape, faults};
@@ -54,8 +54,21 @@ impl Shapes {
     }
 }
 
+/// The answer to the one query of a request.
+pub(super) async fn rows(
+    engine: &dyn Engine,
+    needs: &Needs,
+    statement: &Statement,
+    doing: &str,
+) -> Result<Vec<Row>, WarehouseError> {
+    match needs.facts.is_empty() {
+        true => engine.rows(statement, doing).await,
+        false => engine.rows_of_facts(statement, doing).await.map_err(|error| of_facts(error, &needs.facts)),
+    }
+}
+
 /// What keeps a fact from being read concerns who reads the fact, and not the whole night.
-pub(super) fn of_facts(error: WarehouseError, facts: &[FactNeed]) -> WarehouseError {
+fn of_facts(error: WarehouseError, facts: &[FactNeed]) -> WarehouseError {
     let names: Vec<&str> = facts.iter().map(|need| need.fact.name.as_str()).collect();
     match error {
         error @ (WarehouseError::Forbidden { .. } | WarehouseError::MissingTable { .. }) if !names.is_empty() => {

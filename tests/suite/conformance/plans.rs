@@ -2,7 +2,10 @@
 //! touches that day's rows and the next's, in every engine.
 
 use jiff::civil::date;
-use rampkeeper::domain::{CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Metric};
+use rampkeeper::domain::{
+    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Fact, Field, Measure, Metric,
+    Rows, Value,
+};
 use rampkeeper::warehouse::{
     ClickhouseSettings, ClickhouseWarehouse, Examine, LakeWarehouse, MysqlSettings, MysqlWarehouse, PostgresSettings,
     PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
@@ -111,6 +114,40 @@ async fn postgres_reads_the_day_by_its_indexes() {
         );
         assert!(table == "exp.assignments" || !plan.contains("Seq Scan on"), "{plan}");
     }
+}
+
+/// The days stand outside of a fact's SQL, and the planner takes them inside, to an index on what gives the time.
+#[tokio::test]
+async fn postgres_reads_the_day_of_a_fact_by_its_index() {
+    let server = Postgres::shared().await;
+    let url = server.database("fact_plans").await;
+    let pool = PgPool::connect(&url).await.unwrap();
+    let (assignments, events) = rows();
+    load::create_postgres(&pool).await;
+    load::assign_postgres(&pool, "first_assignments", &assignments).await;
+    load::happen_postgres(&pool, &events).await;
+    sqlx::raw_sql(
+        "CREATE TABLE exp.orders AS SELECT unit_id AS customer, timestamp AS placed_at, (payload ->> 'cost')::numeric AS amount
+         FROM exp.events; CREATE INDEX orders_by_time ON exp.orders (placed_at); ANALYZE exp.orders",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    let sql = "SELECT customer AS unit_id, placed_at AS \"timestamp\", amount FROM exp.orders WHERE amount > 0";
+    let of = Rows::Fact(Fact { name: "orders".to_owned(), sql: sql.to_owned() });
+    let value = Measure { of, value: Value::Sum(Field::of_fact("amount").unwrap()) };
+    let metrics = [Metric::of_units("spent", value)];
+    let experiment = experiment();
+    let tables = Tables { assignments: "exp.first_assignments".parse().unwrap(), ..Tables::of_schema("exp") };
+    let settings = PostgresSettings { url, statement_timeout: LIMIT, max_connections: 1, tables };
+    let warehouse = PostgresWarehouse::connect(settings).await.unwrap();
+    let asked = request(&experiment, &metrics, ExposedBy::Assignment);
+    let plan = warehouse.explain(&asked).await.unwrap().unwrap();
+    assert!(plan.contains("orders_by_time") && !plan.contains("Seq Scan on"), "{plan}");
+    let told = warehouse.collect(&asked).await.unwrap();
+    let means: Vec<f64> = told.moments.column("mean_y").unwrap().f64().unwrap().iter().flatten().collect();
+    assert_eq!(means, vec![0.25 * EVENTS as f64; 2]);
 }
 
 #[tokio::test]

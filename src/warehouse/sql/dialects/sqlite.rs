@@ -48,6 +48,11 @@ impl Dialect for Sqlite {
         Parameters::Numbered('?')
     }
 
+    /// Merged into their parents, the arms lose the columns of facts: "no such column".
+    fn materialized_marks(&self) -> &'static str {
+        "MATERIALIZED "
+    }
+
     fn explain(&self) -> Option<&'static str> {
         Some("EXPLAIN QUERY PLAN ")
     }
