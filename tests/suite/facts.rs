@@ -271,7 +271,7 @@ async fn postgres_says_which_column_of_a_fact_is_wrong() {
     says(
         &told,
         &[
-            "there is no column `unit_id`, but timestamp, amount, user_id, items; write `user_id AS unit_id`",
+            "there is no column `unit_id`, but timestamp, amount, user_id, items; write whose row it is as `… AS unit_id`",
             "`timestamp` is text, where an instant belongs; write `CAST(… AS timestamptz) AS \"timestamp\"`",
             "`amount` is jsonb, where a number belongs; write `CAST(… AS double precision) AS amount`",
             "`items` is bool, where a number belongs",

@@ -190,7 +190,7 @@ async fn a_day_is_complete_with_its_last_bucket() {
     assert_eq!(warehouse.newest(day("2026-01-09")).await.unwrap(), Some(day("2026-01-05")));
     let samples = warehouse.rehearse(&acceptance(1.0), day("2026-01-05")).await.unwrap();
     assert_eq!(
-        samples.iter().map(|sample| (sample.event.as_str(), sample.events)).collect::<Vec<_>>(),
+        samples.iter().map(|sample| (sample.of.name(), sample.events)).collect::<Vec<_>>(),
         [("accepted", 0), ("generated", 0)]
     );
 }

@@ -1,7 +1,7 @@
 //! The statement as PostgreSQL sees it, and the rules that its text keeps.
 
 use super::*;
-use crate::domain::{EpochSpan, TableName};
+use crate::domain::{EpochSpan, Fact, Field, Measure, Rows, TableName, Value};
 use crate::warehouse::facts::Shape;
 use crate::warehouse::fixture::{EXPERIMENT, above, at, count, experiment, mean, ratio, request, sum};
 
@@ -79,6 +79,73 @@ fn exposures_are_read_from_assignments_that_repeat_and_from_events() {
             insta::assert_snapshot!(format!("exposures_from_{of}_{name}"), statement.sql);
         }
     }
+}
+
+/// A fact that gives all that a fact may give, and one that gives no more than it must; one statement reads them and events.
+#[test]
+fn facts_stand_in_a_statement_as_subqueries() {
+    let experiment = experiment();
+    let metrics = [
+        ratio("spent", of_fact("orders", Some("amount")), count("plan_generated")),
+        ratio("slow", above("plan_generated", "latency_ms", 2000.0), of_fact("visits", None)),
+    ];
+    let needs = Needs::of(&request(&experiment, &metrics, "2026-01-05", "2026-01-06")).unwrap();
+    let only = [mean("spent", of_fact("orders", Some("amount")))];
+    let only = Needs::of(&request(&experiment, &only, "2026-01-05", "2026-01-06")).unwrap();
+    for (engine, dialect) in dialects() {
+        let shapes = [shape(engine, true), shape(engine, false)];
+        for (of, needs, shapes, source) in [
+            ("and_events", &needs, &shapes[..], Source::UniqueAssignments),
+            ("alone", &only, &shapes[..1], Source::Events),
+        ] {
+            let source = if engine == "clickhouse" && of == "and_events" { Source::Assignments } else { source };
+            let place = Place { tables: &Tables::of_schema("exp"), source, cluster: None, facts: shapes };
+            let statement = compile(needs, dialect.as_ref(), &place).unwrap();
+            insta::assert_snapshot!(format!("facts_{of}_{engine}"), statement.sql);
+        }
+    }
+}
+
+fn of_fact(name: &str, column: Option<&str>) -> Measure {
+    let sql = format!("SELECT * FROM shop.{name} -- all of them");
+    let value = column.map_or(Value::Count, |column| Value::Sum(Field::of_fact(column).unwrap()));
+    Measure { of: Rows::Fact(Fact { name: name.to_owned(), sql }), value }
+}
+
+fn dialects() -> Vec<(&'static str, Box<dyn Dialect>)> {
+    let held = |columns: &[(&str, &str)]| columns.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let typed = Typed {
+        events: held(&[("timestamp", "DateTime"), ("latency_ms", "Float64")]),
+        assignments: held(&[("assigned_at", "DateTime")]),
+    };
+    vec![
+        ("postgres", Box::new(Postgres)),
+        ("sqlite", Box::new(Sqlite)),
+        ("mysql", Box::new(Mysql)),
+        ("clickhouse", Box::new(Clickhouse(typed))),
+    ]
+}
+
+/// With the types that the engine's servers name.
+fn shape(engine: &str, all: bool) -> Shape {
+    let [text, whole, number, key, instant] = match engine {
+        "postgres" => ["text", "int8", "numeric", "uuid", "timestamptz"],
+        "sqlite" => ["TEXT", "INTEGER", "REAL", "TEXT", "TEXT"],
+        "mysql" => ["VARCHAR", "BIGINT", "DECIMAL", "CHAR", "DATETIME"],
+        _ => ["String", "Nullable(UInt64)", "Nullable(Decimal(18, 6))", "UUID", "DateTime('Europe/Berlin')"],
+    };
+    let columns: &[(&str, &str)] = match all {
+        true => &[
+            ("unit_id", whole),
+            ("unit_type", text),
+            ("timestamp", instant),
+            ("experiment_id", key),
+            ("variant_id", text),
+            ("amount", number),
+        ],
+        false => &[("unit_id", text), ("timestamp", instant)],
+    };
+    Shape { columns: columns.iter().map(|(name, held)| ((*name).to_owned(), (*held).to_owned())).collect() }
 }
 
 #[test]

@@ -18,13 +18,18 @@ impl Types for Sqlite {
     /// What is declared; whatever is no column of a table is not told.
     fn kind(&self, held: &str) -> Kind {
         match held {
+            "TEXT" => Kind::Text,
             "INTEGER" | "BOOLEAN" => Kind::Whole,
             "REAL" | "NUMERIC" => Kind::Number,
             "DATETIME" => Kind::Instant,
             "BLOB" | "TIME" | "DATE" => Kind::Other,
-            // Instants are kept as texts, and so are keys.
             _ => Kind::Untold,
         }
+    }
+
+    /// Instants are kept as texts.
+    fn is_instant(&self, held: &str) -> bool {
+        matches!(self.kind(held), Kind::Instant | Kind::Text)
     }
 
     fn as_instant(&self, column: &str, held: &str) -> String {
