@@ -176,11 +176,54 @@ numbers AS (
     {{ fence }}
 ),
 {% endif %}
+{% if facts_by_window %}
+{% for fact in facts %}
+-- The rows of a fact and the units, one below the other: so each row is told of its unit without a search.
+rows_{{ loop.index0 }} AS (
+    SELECT
+        {{ fact.unit }} AS unit_id,
+        {{ fact.instant }} AS happened_at,
+        {{ fact.variant or "NULL" }} AS of_variant,
+{% for own in fact.own %}
+        {{ own.missing }} AS lacks_{{ loop.index0 }},
+        {{ own.number }} AS value_{{ loop.index0 }},
+{% endfor %}
+        NULL AS unit,
+        NULL AS cohort_day,
+        NULL AS epoch,
+        NULL AS variant_id,
+        NULL AS assigned_at
+    FROM (
+{{ fact.sql }}
+    ) AS f
+    WHERE {{ fact.filter | join("\n      AND ") }}
+    UNION ALL
+    SELECT unit_id, NULL, NULL, {% for own in fact.own %}NULL, NULL, {% endfor %}unit, cohort_day, epoch, variant_id, assigned_at
+    FROM exposures
+),
+told_{{ loop.index0 }} AS (
+    SELECT
+        happened_at,
+        of_variant,
+{% for own in fact.own %}
+        lacks_{{ loop.index0 }},
+        value_{{ loop.index0 }},
+{% endfor %}
+        max(unit) OVER mine AS unit,
+        max(cohort_day) OVER mine AS cohort_day,
+        max(epoch) OVER mine AS epoch,
+        max(variant_id) OVER mine AS variant_id,
+        max(assigned_at) OVER mine AS assigned_at
+    FROM rows_{{ loop.index0 }}
+    WINDOW mine AS (PARTITION BY unit_id)
+),
+{% endfor %}
+{% endif %}
 {% if facts %}
 -- The rows of facts count as events do.
 {% endif %}
 -- Each unit once more, without an event: one that has none is a zero, not an absence.
-marks AS {{ materialized_marks }}(
+marks AS (
 {% if events %}
     SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}{% for gap in no_facts %}{{ gap.missing }} AS missing_{{ fields | length + loop.index0 }}, {{ gap.number }} AS number_{{ fields | length + loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
     FROM numbers
@@ -188,11 +231,23 @@ marks AS {{ materialized_marks }}(
 {% endif %}
 {% for fact in facts %}
     SELECT
-{% for value in no_fields + fact.values %}
+{% for value in no_fields + (fact.told if facts_by_window else fact.values) %}
         {{ value.missing }} AS missing_{{ loop.index0 }},
         {{ value.number }} AS number_{{ loop.index0 }},
 {% endfor %}
         {{ fact.place }} AS event,
+{% if facts_by_window %}
+        unit,
+        cohort_day,
+        epoch,
+        variant_id
+    FROM told_{{ loop.index0 }}
+    WHERE happened_at >= assigned_at
+      AND happened_at < {{ window_end_alone }}
+{% if fact.variant %}
+      AND of_variant = variant_id
+{% endif %}
+{% else %}
         x.unit,
         x.cohort_day,
         x.epoch,
@@ -201,7 +256,8 @@ marks AS {{ materialized_marks }}(
     JOIN (
 {{ fact.sql }}
     ) AS f
-      ON {{ fact.on | join("\n     AND ") }}
+      ON {{ (fact.join + fact.filter) | join("\n     AND ") }}
+{% endif %}
     UNION ALL
 {% endfor %}
     SELECT {% for field in fields %}NULL, NULL, {% endfor %}{% for gap in no_facts %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id

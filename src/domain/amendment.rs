@@ -112,6 +112,11 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
                 flatten(&format!("{path}[{}]", key.unwrap_or_else(|| (index + 1).to_string())), item, leaves);
             }
         }
+        // A sentence has no room for the SQL of a fact; whoever knows the texts finds them again by this.
+        Value::String(sql) if path.ends_with(".fact.sql") => {
+            let digest = format!("{:x}", Sha256::digest(sql));
+            leaves.insert(path.to_owned(), format!("(SHA-256 {})", &digest[..12]));
+        }
         Value::String(text) => {
             leaves.insert(path.to_owned(), text.clone());
         }
@@ -129,12 +134,29 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Bound, Guardrail, Margin};
+    use crate::domain::{Bound, Fact, Guardrail, Margin, Measure, Rows};
+    use crate::domain::Value as Adds;
 
     fn rules(margin: f64) -> Rules {
         let bound = Bound::Margin(Margin::try_from(margin).unwrap());
         let guardrails = vec![Guardrail::new("cost", bound), Guardrail::new("speed", bound)];
         Rules { policy: Policy { guardrails, ..Policy::standard() }, metrics: BTreeMap::new() }
+    }
+
+    #[test]
+    fn another_sql_of_a_fact_restarts_the_evidence_and_is_told_in_one_line() {
+        let with = |sql: &str| {
+            let of = Rows::Fact(Fact { name: "orders".into(), sql: sql.into() });
+            let metric = Metric::of_units("cost", Measure { of, value: Value::Count });
+            Rules { metrics: BTreeMap::from([("cost".to_owned(), metric)]), ..rules(0.1) }
+        };
+        let before = with("SELECT 1\nFROM orders");
+        // What was stored reads as what it was.
+        assert_eq!(serde_json::from_value::<Rules>(json!(before)).unwrap(), before);
+        let amended = with("SELECT 2\nFROM orders").amend(&before).unwrap();
+        assert!(amended.restarts);
+        let [change] = &amended.changes[..] else { panic!("{:?}", amended.changes) };
+        assert!(change.starts_with("metrics.cost.form.value.fact.sql: (SHA-256 ") && !change.contains('\n'), "{change}");
     }
 
     #[test]

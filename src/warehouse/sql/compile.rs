@@ -144,7 +144,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         day_met => dialect.day("met_at"),
         day_counted => dialect.day("counted_at"),
         closes_at => dialect.later(&dialect.next_midnight("met_at"), &window),
-        materialized_marks => if needs.facts.is_empty() { "" } else { dialect.materialized_marks() },
+        facts_by_window => dialect.joins_facts_by_window(),
+        window_end_alone => dialect.later("assigned_at", &window),
         no_facts => facts::nothings(needs, dialect),
         no_fields => facts::no_fields(needs, dialect),
         // Tables that lie on shards, read by way of one server.

@@ -39,10 +39,10 @@ pub(crate) trait Dialect: Types + Send + Sync {
         None
     }
 
-    /// The keyword that keeps what facts and events are put together in from being taken apart again, where an engine errs over
-    /// that.
-    fn materialized_marks(&self) -> &'static str {
-        ""
+    /// Whether rows of facts find their units by a window over both, for want of any other join than a search through the units
+    /// for each row.
+    fn joins_facts_by_window(&self) -> bool {
+        false
     }
 
     /// The clause, if there is one, that keeps a subquery from being merged into its parent and computed twice.

@@ -140,31 +140,35 @@ fn arm(
     binder: &mut Binder,
 ) -> Value {
     let dialect = columns.dialect;
-    let (unit, instant) = (columns.text("unit_id"), columns.instant());
-    let mut on = vec![format!("{unit} = x.unit_id")];
-    if dialect.compares_loosely() {
-        on.push(format!("{} = x.unit_key", dialect.unit_key(&unit)));
-    }
-    on.push(format!("{instant} >= x.assigned_at"));
-    on.push(format!("{instant} < {}", bounds.window_end));
+    let (unit, instant, variant) = (columns.text("unit_id"), columns.instant(), columns.variant());
     let mut filter: Vec<String> = columns.reach(needs.exposed_from, needs.events_to, binder).into_iter().collect();
+    filter.push(format!("{instant} >= {}", bounds.exposed_from));
+    filter.push(format!("{instant} < {}", bounds.events_to));
     filter.extend(columns.is_of(needs, binder));
-    on.extend(filter.iter().cloned());
-    on.push(format!("{instant} >= {}", bounds.exposed_from));
-    on.push(format!("{instant} < {}", bounds.events_to));
-    on.extend(columns.variant().map(|variant| format!("{variant} = x.variant_id")));
-    let first = needs.first_column(place);
+    let mut join = vec![format!("{unit} = x.unit_id")];
+    if dialect.compares_loosely() {
+        join.push(format!("{} = x.unit_key", dialect.unit_key(&unit)));
+    }
+    join.push(format!("{instant} >= x.assigned_at"));
+    join.push(format!("{instant} < {}", bounds.window_end));
+    join.extend(variant.iter().map(|variant| format!("{variant} = x.variant_id")));
     let own = |name: &String| context! { missing => columns.is_missing(name), number => columns.value(name) };
-    let values = (needs.fields.len()..columns_of(needs)).map(|column| {
-        let name = column.checked_sub(first).and_then(|own| need.columns.get(own));
-        name.map_or_else(|| nothing(dialect), own)
-    });
+    let own: Vec<Value> = need.columns.iter().map(own).collect();
+    let told =
+        (0..own.len()).map(|nth| context! { missing => format!("lacks_{nth}"), number => format!("value_{nth}") });
+    let told: Vec<Value> = told.collect();
+    let first = needs.first_column(place);
+    let among_all = |own: &[Value]| -> Vec<Value> {
+        let all = needs.fields.len()..columns_of(needs);
+        let of = |column: usize| column.checked_sub(first).and_then(|nth| own.get(nth)).cloned();
+        all.map(|column| of(column).unwrap_or_else(|| nothing(dialect))).collect()
+    };
     context! {
         sql => need.fact.sql.as_str(),
         place => needs.events.len() + place,
-        values => values.collect::<Vec<_>>(),
-        variant => columns.variant(),
-        unit, instant, on, filter,
+        values => among_all(&own),
+        told => among_all(&told),
+        own, unit, instant, variant, join, filter,
     }
 }
 

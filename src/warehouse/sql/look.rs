@@ -13,6 +13,9 @@ use crate::warehouse::facts::{Shape, faults};
 use crate::warehouse::instants::{midnight, next_midnight};
 use crate::warehouse::needs::FactNeed;
 
+/// How many rows are looked at for instants that are none, where an engine keeps what it is given: an index may put them last.
+const DATED: i64 = 1_000_000;
+
 /// What a fact gives, what is wrong with it, and some of its rows of that day.
 pub(super) async fn look(engine: &dyn Engine, need: &FactNeed, day: Date) -> Result<FactLook, WarehouseError> {
     let shape = engine.describe(&need.fact).await?;
@@ -73,7 +76,7 @@ async fn undated(
 ) -> Result<u64, WarehouseError> {
     let doing = format!("dating some rows of fact {}", fact.name);
     let mut binder = Binder::default();
-    let limit = binder.bind(Bind::Integer(i64::from(SAMPLE)));
+    let limit = binder.bind(Bind::Integer(DATED));
     let text = include_str!("../../../queries/warehouse/fact_misread.sql")
         .replace("{instant}", &columns.instant())
         .replace("{limit}", &limit)

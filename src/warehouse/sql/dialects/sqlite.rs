@@ -53,9 +53,9 @@ impl Dialect for Sqlite {
         Parameters::Numbered('?')
     }
 
-    /// Merged into their parents, the arms lose the columns of facts: "no such column".
-    fn materialized_marks(&self) -> &'static str {
-        "MATERIALIZED "
+    /// It takes the units for few, and so makes no index for them.
+    fn joins_facts_by_window(&self) -> bool {
+        true
     }
 
     fn explain(&self) -> Option<&'static str> {
