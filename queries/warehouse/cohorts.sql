@@ -3,7 +3,7 @@ WITH
 {% if source %}
 -- When each unit first met each of its variants. Rows are read back to the experiment's start, since only a unit's first one
 -- counts, and on to the end of the last window, since a second variant met before a cohort closes spoils the unit.
-arms AS (
+{{ own }}arms AS (
     SELECT
         {{ source.unit }} AS unit_key,
         min({{ source.unit_id }}) AS unit_id,
@@ -28,7 +28,7 @@ arms AS (
 {% endif %}
     GROUP BY {{ source.unit }}, {{ source.variant }}
 ),
-ranked AS (
+{{ own }}ranked AS (
     SELECT
         unit_key,
         unit_id,
@@ -37,15 +37,15 @@ ranked AS (
         row_number() OVER met AS place,
         lead(met_at) OVER met AS next_at,
         lead(variant_id) OVER met AS next_variant
-    FROM arms
+    FROM {{ own }}arms
     WINDOW met AS (PARTITION BY unit_key ORDER BY met_at, variant_id)
 ),
-met AS {{ materialized }} (
+{{ own }}met AS {{ materialized }} (
     SELECT unit_key, unit_id, variant_id, met_at, next_at, next_variant, next_at IS NOT NULL AND next_at < {{ closes_at }} AS spoiled
-    FROM ranked
+    FROM {{ own }}ranked
     WHERE place = 1
 ),
-exposures AS {{ materialized }} (
+{{ own }}exposures AS {{ materialized }} (
     SELECT
         {{ number or "unit_key" }} AS unit,
         unit_key,
@@ -58,7 +58,7 @@ exposures AS {{ materialized }} (
             WHEN met_at >= {{ span.from }} AND met_at < {{ span.to }} THEN {{ span.epoch }}
 {% endfor %}
         END AS epoch
-    FROM met
+    FROM {{ own }}met
     WHERE NOT spoiled
       AND (
 {% for span in spans %}
@@ -71,14 +71,14 @@ exposures AS {{ materialized }} (
 ),
 -- Units that met a second variant: left out of the cohort that was still open then, or else, since the cohort had closed,
 -- counted where they met it.
-spoilt AS (
+{{ own }}spoilt AS (
     SELECT
         CASE WHEN spoiled THEN variant_id ELSE next_variant END AS variant_id,
         CASE WHEN spoiled THEN met_at ELSE next_at END AS counted_at
-    FROM met
+    FROM {{ own }}met
     WHERE next_at IS NOT NULL
 ),
-spoils AS (
+{{ own }}spoils AS (
     SELECT
         {{ day_counted }} AS cohort_day,
         CASE
@@ -87,7 +87,7 @@ spoils AS (
 {% endfor %}
         END AS epoch,
         variant_id
-    FROM spoilt
+    FROM {{ own }}spoilt
     WHERE
 {% for span in spans %}
         {{ "   " if loop.first else "OR " }}counted_at >= {{ span.from }} AND counted_at < {{ span.to }}
@@ -95,7 +95,7 @@ spoils AS (
 ),
 {% else %}
 -- The units first exposed in the dates and epochs asked for; the spans are already cut to those dates.
-exposures AS {{ materialized }} (
+{{ own }}exposures AS {{ materialized }} (
     SELECT
         {{ number or exact_unit }} AS unit,
 {% if loosely %}
@@ -127,7 +127,7 @@ exposures AS {{ materialized }} (
 {% endif %}
 {% if events %}
 -- Their events inside their windows. A field is taken out of its JSON once, and only where its event needs it.
-readings AS (
+{{ own }}readings AS (
     SELECT
         x.unit,
         x.cohort_day,
@@ -141,7 +141,7 @@ readings AS (
 {% for field in fields %}
         , CASE WHEN {{ field.when }} THEN {{ field.json }} END AS json_{{ loop.index0 }}
 {% endfor %}
-    FROM exposures AS x
+    FROM {{ own }}exposures AS x
     JOIN {{ events_table }} AS e
       ON e.unit_type = {{ unit_type }}
      AND e.unit_id = x.unit_id
@@ -158,7 +158,7 @@ readings AS (
      AND e.event_type IN ({{ event_names | join(", ") }})
     {{ fence }}
 ),
-numbers AS (
+{{ own }}numbers AS (
     SELECT
 {% for field in fields %}
         {{ field.missing }} AS missing_{{ loop.index0 }},
@@ -169,7 +169,7 @@ numbers AS (
         cohort_day,
         epoch,
         variant_id
-    FROM readings
+    FROM {{ own }}readings
 {% if loosely %}
     WHERE event IS NOT NULL
 {% endif %}
@@ -179,14 +179,14 @@ numbers AS (
 {% if facts_by_window %}
 {% for fact in facts %}
 -- The rows of a fact and the units, one below the other: so each row is told of its unit without a search.
-rows_{{ loop.index0 }} AS (
+{{ own }}rows_{{ loop.index0 }} AS (
     SELECT
-        {{ fact.unit }} AS unit_id,
+        {{ fact.unit_key }} AS unit_key,
         {{ fact.instant }} AS happened_at,
         {{ fact.variant or "NULL" }} AS of_variant,
-{% for own in fact.own %}
-        {{ own.missing }} AS lacks_{{ loop.index0 }},
-        {{ own.number }} AS value_{{ loop.index0 }},
+{% for value in fact.own %}
+        {{ value.missing }} AS lacks_{{ loop.index0 }},
+        {{ value.number }} AS value_{{ loop.index0 }},
 {% endfor %}
         NULL AS unit,
         NULL AS cohort_day,
@@ -198,14 +198,14 @@ rows_{{ loop.index0 }} AS (
     ) AS f
     WHERE {{ fact.filter | join("\n      AND ") }}
     UNION ALL
-    SELECT unit_id, NULL, NULL, {% for own in fact.own %}NULL, NULL, {% endfor %}unit, cohort_day, epoch, variant_id, assigned_at
-    FROM exposures
+    SELECT {{ "unit_key" if loosely else "unit_id" }}, NULL, NULL, {% for value in fact.own %}NULL, NULL, {% endfor %}unit, cohort_day, epoch, variant_id, assigned_at
+    FROM {{ own }}exposures
 ),
-told_{{ loop.index0 }} AS (
+{{ own }}told_{{ loop.index0 }} AS (
     SELECT
         happened_at,
         of_variant,
-{% for own in fact.own %}
+{% for value in fact.own %}
         lacks_{{ loop.index0 }},
         value_{{ loop.index0 }},
 {% endfor %}
@@ -214,8 +214,8 @@ told_{{ loop.index0 }} AS (
         max(epoch) OVER mine AS epoch,
         max(variant_id) OVER mine AS variant_id,
         max(assigned_at) OVER mine AS assigned_at
-    FROM rows_{{ loop.index0 }}
-    WINDOW mine AS (PARTITION BY unit_id)
+    FROM {{ own }}rows_{{ loop.index0 }}
+    WINDOW mine AS (PARTITION BY unit_key)
 ),
 {% endfor %}
 {% endif %}
@@ -223,10 +223,10 @@ told_{{ loop.index0 }} AS (
 -- The rows of facts count as events do.
 {% endif %}
 -- Each unit once more, without an event: one that has none is a zero, not an absence.
-marks AS (
+{{ own }}marks AS (
 {% if events %}
     SELECT {% for field in fields %}missing_{{ loop.index0 }}, number_{{ loop.index0 }}, {% endfor %}{% for gap in no_facts %}{{ gap.missing }} AS missing_{{ fields | length + loop.index0 }}, {{ gap.number }} AS number_{{ fields | length + loop.index0 }}, {% endfor %}event, unit, cohort_day, epoch, variant_id
-    FROM numbers
+    FROM {{ own }}numbers
     UNION ALL
 {% endif %}
 {% for fact in facts %}
@@ -241,7 +241,7 @@ marks AS (
         cohort_day,
         epoch,
         variant_id
-    FROM told_{{ loop.index0 }}
+    FROM {{ own }}told_{{ loop.index0 }}
     WHERE happened_at >= assigned_at
       AND happened_at < {{ window_end_alone }}
 {% if fact.variant %}
@@ -252,7 +252,7 @@ marks AS (
         x.cohort_day,
         x.epoch,
         x.variant_id
-    FROM exposures AS x
+    FROM {{ own }}exposures AS x
     JOIN (
 {{ fact.sql }}
     ) AS f
@@ -261,9 +261,9 @@ marks AS (
     UNION ALL
 {% endfor %}
     SELECT {% for field in fields %}NULL, NULL, {% endfor %}{% for gap in no_facts %}NULL, NULL, {% endfor %}NULL, unit, cohort_day, epoch, variant_id
-    FROM exposures
+    FROM {{ own }}exposures
 ),
-units AS (
+{{ own }}units AS (
     SELECT
 {% for sum in sums %}
         {{ sum }} AS sum_{{ loop.index0 }},
@@ -282,16 +282,16 @@ units AS (
         cohort_day,
         epoch,
         variant_id
-    FROM marks
+    FROM {{ own }}marks
     GROUP BY unit, cohort_day, epoch, variant_id
 ){% if by_window %},
-centred AS (
+{{ own }}centred AS (
     SELECT
-        units.*
+        {{ own }}units.*
 {% for sum in sums %}
         , avg(sum_{{ loop.index0 }}) OVER stratum AS mean_{{ loop.index0 }}
 {% endfor %}
-    FROM units
+    FROM {{ own }}units
     WINDOW stratum AS (PARTITION BY cohort_day, epoch, variant_id)
 ){% endif %}
 
@@ -307,13 +307,13 @@ SELECT
 {% for moment in moments %}
     , {{ moment }} AS moment_{{ loop.index0 }}
 {% endfor %}
-FROM {{ "centred" if by_window else "units" }}
+FROM {{ own }}{{ "centred" if by_window else "units" }}
 GROUP BY cohort_day, epoch, variant_id
 {% if source %}
 UNION ALL
 SELECT cohort_day, epoch, {{ variant_text }}, {{ zero }}, {{ zero }}, {{ zero }}, {{ zero }}, count(*)
 {%- for moment in moments %}, NULL{% endfor %}
 
-FROM spoils
+FROM {{ own }}spoils
 GROUP BY cohort_day, epoch, variant_id
 {% endif %}

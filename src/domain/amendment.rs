@@ -134,8 +134,8 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Bound, Fact, Guardrail, Margin, Measure, Rows};
     use crate::domain::Value as Adds;
+    use crate::domain::{Bound, Fact, Guardrail, Margin, Measure, Rows};
 
     fn rules(margin: f64) -> Rules {
         let bound = Bound::Margin(Margin::try_from(margin).unwrap());
@@ -156,7 +156,10 @@ mod tests {
         let amended = with("SELECT 2\nFROM orders").amend(&before).unwrap();
         assert!(amended.restarts);
         let [change] = &amended.changes[..] else { panic!("{:?}", amended.changes) };
-        assert!(change.starts_with("metrics.cost.form.value.fact.sql: (SHA-256 ") && !change.contains('\n'), "{change}");
+        assert!(
+            change.starts_with("metrics.cost.form.value.fact.sql: (SHA-256 ") && !change.contains('\n'),
+            "{change}"
+        );
     }
 
     #[test]

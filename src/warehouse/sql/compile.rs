@@ -144,6 +144,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         day_met => dialect.day("met_at"),
         day_counted => dialect.day("counted_at"),
         closes_at => dialect.later(&dialect.next_midnight("met_at"), &window),
+        // What stands before the names of the statement's own parts, so that none of them hides a table that a fact reads.
+        own => if needs.facts.is_empty() { "" } else { "rampkeeper_" },
         facts_by_window => dialect.joins_facts_by_window(),
         window_end_alone => dialect.later("assigned_at", &window),
         no_facts => facts::nothings(needs, dialect),

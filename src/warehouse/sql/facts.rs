@@ -168,6 +168,7 @@ fn arm(
         place => needs.events.len() + place,
         values => among_all(&own),
         told => among_all(&told),
+        unit_key => dialect.unit_key(&unit),
         own, unit, instant, variant, join, filter,
     }
 }

@@ -41,6 +41,11 @@ impl Dialect for Mysql {
         Parameters::InOrder
     }
 
+    /// MariaDB has no other join of texts without an index than to compare each with each.
+    fn joins_facts_by_window(&self) -> bool {
+        true
+    }
+
     fn explain(&self) -> Option<&'static str> {
         Some("EXPLAIN ")
     }
