@@ -147,7 +147,7 @@ mod tests {
     fn another_sql_of_a_fact_restarts_the_evidence_and_is_told_in_one_line() {
         let with = |sql: &str| {
             let of = Rows::Fact(Fact { name: "orders".into(), sql: sql.into() });
-            let metric = Metric::of_units("cost", Measure { of, value: Value::Count });
+            let metric = Metric::of_units("cost", Measure { of, value: Adds::Count });
             Rules { metrics: BTreeMap::from([("cost".to_owned(), metric)]), ..rules(0.1) }
         };
         let before = with("SELECT 1\nFROM orders");

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jiff::civil::date;
-use rampkeeper::domain::Fact;
+use rampkeeper::domain::{
+    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Fact, Field, Measure, Metric, Rows, Value,
+};
 use rampkeeper::warehouse::{
     ClickhouseSettings, ClickhouseWarehouse, Examine, FactLook, MysqlSettings, MysqlWarehouse, PostgresSettings,
     PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, WarehouseError,
@@ -226,6 +228,37 @@ async fn refused(warehouse: &dyn Examine, sql: &str) -> (Option<usize>, String) 
     }
 }
 
+/// What three units spent on their first day: the mean, and how many rows there were, lacked an amount, or had none that is a
+/// number.
+async fn spent(warehouse: &dyn Examine, sql: &str) -> (f64, [i64; 3]) {
+    let at = |text: &str| text.parse().unwrap();
+    let experiment = Experiment {
+        id: ExperimentId(uuid::Uuid::from_u128(0xe1)),
+        name: "shop".to_owned(),
+        status: ExperimentStatus::Active,
+        unit_type: "user".to_owned(),
+        start_at: None,
+        end_at: None,
+        variants: Vec::new(),
+    };
+    let value = Measure { of: Rows::Fact(fact(sql)), value: Value::Sum(Field::of_fact("amount").unwrap()) };
+    let metric = Metric::of_units("spent", value);
+    let request = CohortRequest {
+        experiment: &experiment,
+        metrics: vec![&metric],
+        window_days: 1,
+        from: date(2026, 1, 5),
+        to: date(2026, 1, 5),
+        exposed_by: ExposedBy::Assignment,
+        spans: vec![EpochSpan { epoch: 0, from: at("2026-01-01T00:00:00Z"), to: at("2026-02-01T00:00:00Z") }],
+    };
+    let told = warehouse.collect(&request).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let mean = told.moments.column("mean_y").unwrap().f64().unwrap().get(0).unwrap();
+    let count = |column: &str| told.health.column(column).unwrap().i64().unwrap().get(0).unwrap();
+    assert_eq!(count("units"), 3);
+    (mean, ["events", "missing", "not_numbers"].map(count))
+}
+
 /// Sound rows, of which some lack an amount, one has none that is a number, and one has no unit.
 async fn sampled(name: &str, warehouse: &dyn Examine, sql: &str, not_numbers: u64) {
     let found = look(warehouse, sql).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
@@ -249,7 +282,9 @@ async fn postgres_says_which_column_of_a_fact_is_wrong() {
          CREATE TABLE shop.orders (customer bigint, placed_at timestamptz, said_at text, amount numeric, items int, note jsonb);
          INSERT INTO shop.orders VALUES (1, '2026-01-05 01:00Z', '', 9.5, 2, '{}'), (2, '2026-01-05 02:00Z', '', NULL, 2, '{}'),
              (3, '2026-01-05 03:00Z', '', 'NaN', 2, '{}'), (NULL, '2026-01-05 23:59:59Z', '', 1e200, 2, '{}'),
-             (5, '2026-01-06 00:00Z', '', 1, 2, '{}')",
+             (5, '2026-01-06 00:00Z', '', 1, 2, '{}');
+         INSERT INTO exp.assignments SELECT '00000000-0000-0000-0000-0000000000e1', 'user', n::text,
+             '00000000-0000-0000-0000-00000000000c', '2026-01-05 00:30Z' FROM generate_series(1, 3) AS n",
     )
     .execute(&pool)
     .await
@@ -263,6 +298,7 @@ async fn postgres_says_which_column_of_a_fact_is_wrong() {
     let warehouse = PostgresWarehouse::connect(settings(url.clone())).await.unwrap();
     let sound = "SELECT customer AS unit_id, placed_at AS \"timestamp\", amount, items FROM shop.orders";
     sampled("PostgreSQL", &warehouse, sound, 1).await;
+    assert_eq!(spent(&warehouse, sound).await, (9.5 / 3.0, [3, 1, 1]));
     let told = wrong(
         &warehouse,
         "SELECT said_at AS \"timestamp\", note AS amount, customer AS user_id, true AS items FROM shop.orders",
@@ -405,6 +441,8 @@ async fn clickhouse_says_which_column_of_a_fact_is_wrong() {
         "INSERT INTO facts.orders VALUES (1, '2026-01-05 01:00:00', '2026-01-05', 9.5, 2, ''),
             (2, '2026-01-05 02:00:00', '2026-01-05', NULL, 2, ''), (3, '2026-01-05 03:00:00', '2026-01-05', nan, 2, ''),
             (NULL, '2026-01-05 23:59:59', '2026-01-05', 1, 2, ''), (5, '2026-01-06 00:00:00', '2026-01-06', 1, 2, '')",
+        "INSERT INTO facts.assignments SELECT '00000000-0000-0000-0000-0000000000e1', toString(number + 1),
+            '00000000-0000-0000-0000-00000000000c', toDateTime('2026-01-05 00:30:00') FROM system.numbers LIMIT 3",
     ] {
         servers.sql(0, table).await;
     }
@@ -420,6 +458,7 @@ async fn clickhouse_says_which_column_of_a_fact_is_wrong() {
     let warehouse = ClickhouseWarehouse::connect(settings).await.unwrap();
     let sound = "SELECT customer AS unit_id, placed_at AS timestamp, amount, items FROM orders -- all";
     sampled("ClickHouse", &warehouse, sound, 1).await;
+    assert_eq!(spent(&warehouse, sound).await, (9.5 / 3.0, [3, 1, 1]));
     says(
         &wrong(
             &warehouse,
