@@ -168,6 +168,7 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
                 form,
                 direction,
                 window_days: entry.window_days.unwrap_or(1),
+                covariate_days: None,
             };
             metrics.insert(name.clone(), metric);
         }

@@ -48,8 +48,11 @@ impl Rules {
         let policy = &self.policy;
         let planned = policy.max_nights.map(|last| (policy.first_promotion_night(), last));
         let alphas = policy.alphas;
-        let metrics: BTreeMap<_, _> =
-            self.metrics.iter().map(|(name, m)| (name, (&m.form, m.direction, m.window_days))).collect();
+        let metrics: BTreeMap<_, _> = self
+            .metrics
+            .iter()
+            .map(|(name, m)| (name, (&m.form, m.direction, m.window_days, m.covariate_days)))
+            .collect();
         json!({
             "control": policy.control,
             "guardrails": policy.guardrails,

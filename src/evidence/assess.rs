@@ -7,6 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::adjust;
 use super::arms::Arms;
 use super::cohort::Cohort;
 use super::independence::FromEvents;
@@ -163,7 +164,7 @@ pub fn assess_by(comparison: &Comparison<'_>, standards: &Standards) -> Assessme
     let arms = Arms::of(comparison);
     let read = |name: &str, how: &dyn Fn(Direction) -> Judged| {
         let metric = comparison.metrics.get(name)?;
-        Some(Reading::judge(name, &strata(&arms, name), &how(metric.direction)))
+        Some(adjust::read(&arms, metric, &how(metric.direction)))
     };
     let guardrails: Vec<Reading> = policy
         .guardrails

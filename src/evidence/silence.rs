@@ -102,8 +102,14 @@ mod tests {
 
     fn metrics() -> BTreeMap<String, Metric> {
         let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
-        let metric =
-            Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
+        let metric = Metric {
+            name: "m".into(),
+            description: None,
+            form,
+            direction: Direction::Increase,
+            window_days: 1,
+            covariate_days: None,
+        };
         [("m".to_owned(), metric)].into()
     }
 

@@ -32,6 +32,7 @@ fn reading(verdict: Verdict) -> Reading {
         control_breaks_limit: false,
         control_units: 40_000,
         candidate_units: 10_000,
+        covariate: None,
     }
 }
 
