@@ -14,6 +14,8 @@
 //! Any θ leaves the tests valid: it is the same for both arms, and what was before exposure is no effect of either. It comes from
 //! the variation within arms and strata, so that no effect and no drift of the base rate gets into it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::arms::Arms;
@@ -74,6 +76,19 @@ pub enum Useless {
         /// Why not.
         why: Insufficient,
     },
+}
+
+impl fmt::Display for Useless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Useless::Constant => f.write_str("the units of the first look do not differ in what they did before"),
+            Useless::Weak { explained } => {
+                let part = 100.0 * explained;
+                write!(f, "what units did before explains {part:.1} % of it, and less than 1 % is of no use")
+            }
+            Useless::Unknown { why } => write!(f, "what units did before cannot be told: {why}"),
+        }
+    }
 }
 
 /// What a metric reads without its covariate.
