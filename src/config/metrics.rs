@@ -138,7 +138,7 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
         }
         if name.contains(COMPANION) {
             let message =
-                format!("{COMPANION:?} does not go into a metric's name; what is read for covariates is named by it");
+                format!("`{COMPANION}` does not go into a metric's name; what is read for covariates is named by it");
             faults.push(document.fault(&at, message));
         }
         if entry.aggregate.is_some() && entry.covariate.is_some() {

@@ -100,10 +100,18 @@ fn a_covariate_has_days_and_belongs_to_units() {
 ",
     );
     let told = load_from(SETTINGS, &bad, PROMOTION).unwrap_err();
-    insta::assert_snapshot!(told, @"");
-    let dimless = bad.replace("days: 91", "days: 90").replace("covariate: 14", "covariate: { days: 0 }");
-    let told = load_from(SETTINGS, &dimless, PROMOTION).unwrap_err();
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r"
+    the configuration has 2 faults; nothing was touched
+      DIR/metrics.yml:6:18: metrics.acceptance_rate.covariate.days: 91 is greater than the maximum of 90
+      DIR/metrics.yml:10:5: metrics.b¦yx.covariate: this must be a mapping of keys to values, but it is a whole number
+    ");
+    let other = bad.replace("days: 91", "days: 90").replace("covariate: 14", "covariate: { days: 1 }");
+    let told = load_from(SETTINGS, &other, PROMOTION).unwrap_err();
+    assert!(told.starts_with("the configuration has 2 faults;"), "{told}");
+    for part in ["metrics.b¦yx: `¦` does not go into", "metrics.from_events.covariate: aggregates know no unit's past"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[test]
