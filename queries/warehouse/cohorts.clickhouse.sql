@@ -71,7 +71,7 @@ ANY LEFT JOIN
 (
 {% if counts_before %}
     -- Events before exposure are numbered on behind those inside the window.
-    WITH if(happened_at >= assigned_at, event_type_at, event_type_at + {{ events | length }}) AS event
+    WITH if(happened_at >= assigned_at, event_type_at, event_type_at + {{ inside }}) AS event
 {% endif %}
     SELECT
         unit_key,
@@ -81,7 +81,7 @@ ANY LEFT JOIN
 {% endfor %}
         0{% for reading in readings %} + countIf(event = {{ reading.event }} AND isNull(number_{{ reading.field }})){% endfor %} AS missing,
         0{% for reading in readings %} + countIf(event = {{ reading.event }} AND isNotNull(number_{{ reading.field }}) AND NOT isFinite(assumeNotNull(number_{{ reading.field }}))){% endfor %} AS not_numbers,
-        {{ "countIf(event < " ~ events | length ~ ")" if counts_before else "count()" }} AS events
+        {{ "countIf(event < " ~ inside ~ ")" if counts_before else "count()" }} AS events
     FROM
     (
         SELECT

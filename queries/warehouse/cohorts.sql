@@ -143,7 +143,7 @@ readings AS (
 {% endfor %}
 {% if counts_before %}
 {% for event in events %}
-            WHEN {{ event.is }} THEN {{ events | length + loop.index0 }}
+            WHEN {{ event.is }} THEN {{ inside + loop.index0 }}
 {% endfor %}
 {% endif %}
         END AS event
@@ -207,7 +207,7 @@ units AS (
             + count(CASE WHEN event = {{ reading.event }} AND NOT missing_{{ reading.field }} AND number_{{ reading.field }} IS NULL THEN 1 END)
 {% endfor %}
             AS not_numbers,
-        {{ "count(CASE WHEN event < " ~ events | length ~ " THEN 1 END)" if counts_before else "count(event)" }} AS events,
+        {{ "count(CASE WHEN event < " ~ inside ~ " THEN 1 END)" if counts_before else "count(event)" }} AS events,
         cohort_day,
         epoch,
         variant_id

@@ -59,8 +59,8 @@ pub(crate) struct Reading {
 /// One sum per unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct UnitSum {
-    /// Place in [`Needs::events`] for events inside the window; for events before exposure so many places further as there
-    /// are event types. So an event is one or the other, and whatever comes after need not know which.
+    /// Place in [`Needs::events`] for events inside the window; for events before exposure [`Needs::inside`] places further.
+    /// So an event is one or the other, and whatever comes after need not know which.
     pub event: usize,
     /// What each event adds.
     pub adds: Adds,
@@ -176,6 +176,11 @@ impl Needs {
         next_midnight(instant) + self.window
     }
 
+    /// How many places events inside windows have. The same events have as many more before exposure, in the same order.
+    pub(crate) fn inside(&self) -> usize {
+        self.events.len()
+    }
+
     /// Sorted names first, so that equal requests make equal queries whatever the order of their metrics.
     fn name_events_and_fields(&mut self, request: &CohortRequest<'_>) {
         let measures = || request.metrics.iter().flat_map(|metric| metric.measures());
@@ -205,7 +210,7 @@ impl Needs {
             // Refused before: nothing exceeds what is not known.
             Value::CountUnfrozen(field) => Adds::OneAbove(place_of(field), f64::INFINITY),
         };
-        let sum = UnitSum { event: if before { self.events.len() + event } else { event }, adds };
+        let sum = UnitSum { event: if before { self.inside() + event } else { event }, adds };
         self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
             self.sums.push(sum);
             self.sums.len() - 1

@@ -71,7 +71,7 @@ impl Program {
             before: needs.before,
             sums: needs.sums.len(),
             by_type: reads.types.iter().map(|name| steps(name, 0)).collect(),
-            before_by_type: reads.types.iter().map(|name| steps(name, needs.events.len())).collect(),
+            before_by_type: reads.types.iter().map(|name| steps(name, needs.inside())).collect(),
         }
     }
 }

@@ -140,6 +140,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         day_counted => dialect.day("counted_at"),
         closes_at => dialect.later(&dialect.next_midnight("met_at"), &window),
         window_end => dialect.later("x.assigned_at", &window),
+        inside => needs.inside(),
         before => b.bind(Bind::Length(needs.before)),
         begin => match counts_before {
             true => dialect.later("x.assigned_at", &b.bind(Bind::Length(-needs.before))),
