@@ -5,7 +5,7 @@ use jiff::ToSpan;
 use rampkeeper::demo::{DayOfTraffic, Effects, Event, FIRST_DAY, Scenario};
 use serde_json::Value;
 
-use crate::embedded::{World, better, day, events_frame, of, reasons, save};
+use crate::embedded::{World, better, day, events_frame, of, outcome, reasons, save};
 
 const UNITS: u32 = 1_500;
 /// How many days there are in the lake before the first exposure.
@@ -29,8 +29,9 @@ metrics:
 const PROMOTION: &str = "\
 defaults:
   stages:
-    - { allocation: 0.25, min_days: 2, min_units: 80 }
-    - { allocation: 0.50, min_days: 2, min_units: 80 }
+    - { allocation: 0.10, min_days: 1, min_units: 80 }
+    - { allocation: 0.25, min_days: 1, min_units: 80 }
+    - { allocation: 0.50, min_days: 3, min_units: 80 }
   guardrails:
     - { metric: cost_per_user, margin: 0.20 }
     - { metric: cost_per_plan, margin: 0.20 }
@@ -118,9 +119,10 @@ async fn what_units_did_before_decides_sooner_and_comes_to_the_same_again() {
             assert_eq!((&covariate["adjustment"], &covariate["days"]), (&"made".into(), &25.into()), "{adjusted:#}");
             assert_eq!(plain["covariate"], Value::Null);
             thetas.push(covariate["theta"].clone());
-            let (saved, se) = (number(&covariate["saved"]), number(&plain["standard_error"]));
+            let unadjusted = &covariate["unadjusted"];
+            let (saved, se) = (number(&covariate["saved"]), number(&unadjusted["standard_error"]));
             assert!(saved > 0.3, "{metric}: {saved}");
-            assert!((number(&adjusted["effect"]) - number(&plain["effect"])).abs() < 3.0 * se);
+            assert!((number(&adjusted["effect"]) - number(&unadjusted["effect"])).abs() < 3.0 * se);
         }
         // The first night looks at both alike.
         let (adjusted, plain) = (reading(&with.nights[0], metric), reading(&without.nights[0], metric));
@@ -133,7 +135,9 @@ async fn what_units_did_before_decides_sooner_and_comes_to_the_same_again() {
     }
     assert!(sooner > 0, "{:#?}", with.nights.iter().map(|night| reasons(night, "steady")).collect::<Vec<_>>());
     // One that has no covariate is as it would be without.
-    assert_eq!(reading(&with.nights[0], "accepted"), reading(&without.nights[0], "accepted"));
+    for part in ["effect", "standard_error", "interval", "log_e_harm", "covariate"] {
+        assert_eq!(reading(&with.nights[0], "accepted")[part], reading(&without.nights[0], "accepted")[part], "{part}");
+    }
 
     let world = &with.world;
     let last = day(NIGHTS - 1);
@@ -143,6 +147,7 @@ async fn what_units_did_before_decides_sooner_and_comes_to_the_same_again() {
     let explained = world.run(&["explain", "steady/candidate"]).await.expect(0).out;
     let words: String = explained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("25 days") && words.contains("less variance"), "{explained}");
+    assert_eq!(outcome(&with.nights[0], "steady"), "ramp");
     let page = world.page(day(1));
     assert!(page.contains("adjusted by the 25 days before exposure: "), "{page}");
     assert!(!page.contains('¦'), "what is read beside a metric is nobody's metric");
@@ -163,9 +168,9 @@ async fn a_warehouse_that_begins_with_the_experiment_leaves_metrics_as_they_are(
         assert_eq!(covariate["adjustment"], "not_made", "{covariate}");
         assert_eq!(covariate["why"]["reason"], "constant", "{covariate}");
     }
-    assert!(
-        world.page(day(1)).contains("not adjusted: the units of the first look do not differ in what they did before")
-    );
+    assert_eq!(outcome(&night, "steady"), "ramp");
+    let page = world.page(day(1));
+    assert!(page.contains("not adjusted: the units of the first look do not differ in what they did before"), "{page}");
 }
 
 /// An event that comes late into the days before is found as any other, and whoever has it among them is read again.

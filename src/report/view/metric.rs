@@ -128,3 +128,29 @@ impl MetricRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Unadjusted, Useless};
+
+    #[test]
+    fn a_covariate_is_told_in_one_phrase() {
+        let unadjusted =
+            Unadjusted { control: None, candidate: None, effect: None, standard_error: None, interval: None };
+        let made = |saved| Adjustment::Made { theta: 0.7, saved, unadjusted };
+        let told = |days, adjustment| adjusted(&Covariate { days, adjustment }, &Words::built_in());
+        assert_eq!(
+            told(14, made(0.434)).as_deref(),
+            Some("adjusted by the 14 days before exposure: 43.4 % less variance")
+        );
+        assert_eq!(told(1, made(0.5)).as_deref(), Some("adjusted by the day before exposure: 50 % less variance"));
+        assert_eq!(told(7, made(-0.02)).as_deref(), Some("adjusted by the 7 days before exposure: 2 % more variance"));
+        assert_eq!(told(7, Adjustment::Waiting), None);
+        let weak = Adjustment::NotMade { why: Useless::Weak { explained: 0.004 } };
+        assert_eq!(
+            told(7, weak).as_deref(),
+            Some("not adjusted: what units did before explains 0.4 % of it, and less than 1 % is of no use")
+        );
+    }
+}
