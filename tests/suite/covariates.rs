@@ -142,7 +142,7 @@ async fn what_units_did_before_decides_sooner_and_comes_to_the_same_again() {
     let world = &with.world;
     let last = day(NIGHTS - 1);
     assert_eq!(of(&world.night(last, 0).await, "steady")["standing"], "already_decided");
-    world.run(&["replay"]).await.expect(0);
+    world.run(&["replay", "--as-of", &last.to_string()]).await.expect(0);
     world.run(&["verify"]).await.expect(0);
     let explained = world.run(&["explain", "steady/candidate"]).await.expect(0).out;
     let words: String = explained.split_whitespace().collect::<Vec<_>>().join(" ");
