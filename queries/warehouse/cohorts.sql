@@ -126,7 +126,12 @@ WITH
 ),
 {% endif %}
 {% if events %}
+{% if counts_before %}
+-- Their events inside their windows, and before exposure, which are numbered on behind them. A field is taken out of its JSON
+-- once, and only where its event needs it.
+{% else %}
 -- Their events inside their windows. A field is taken out of its JSON once, and only where its event needs it.
+{% endif %}
 {{ own }}readings AS (
     SELECT
         x.unit,
@@ -135,8 +140,13 @@ WITH
         x.variant_id,
         CASE
 {% for event in events %}
-            WHEN {{ event.is }} THEN {{ loop.index0 }}
+            WHEN {{ event.is }}{% if counts_before %} AND {{ happened_at }} >= x.assigned_at{% endif %} THEN {{ loop.index0 }}
 {% endfor %}
+{% if counts_before %}
+{% for event in events %}
+            WHEN {{ event.is }} THEN {{ inside + loop.index0 }}
+{% endfor %}
+{% endif %}
         END AS event
 {% for field in fields %}
         , CASE WHEN {{ field.when }} THEN {{ field.json }} END AS json_{{ loop.index0 }}
@@ -148,12 +158,12 @@ WITH
 {% if loosely %}
      AND {{ exact_event_unit }} = x.unit_key
 {% endif %}
-     AND {{ happened_at }} >= x.assigned_at
+     AND {{ happened_at }} >= {{ begin }}
      AND {{ happened_at }} < {{ window_end }}
 {% if reach_events %}
      AND {{ reach_events }}
 {% endif %}
-     AND {{ happened_at }} >= {{ exposed_from }}
+     AND {{ happened_at }} >= {{ events_from }}
      AND {{ happened_at }} < {{ events_to }}
      AND e.event_type IN ({{ event_names | join(", ") }})
     {{ fence }}
@@ -235,14 +245,14 @@ WITH
         {{ value.missing }} AS missing_{{ loop.index0 }},
         {{ value.number }} AS number_{{ loop.index0 }},
 {% endfor %}
-        {{ fact.place }} AS event,
+        {{ fact.told_event if facts_by_window else fact.event }} AS event,
 {% if facts_by_window %}
         unit,
         cohort_day,
         epoch,
         variant_id
     FROM {{ own }}told_{{ loop.index0 }}
-    WHERE happened_at >= assigned_at
+    WHERE happened_at >= {{ begin_alone }}
       AND happened_at < {{ window_end_alone }}
 {% if fact.variant %}
       AND of_variant = variant_id
@@ -278,7 +288,7 @@ WITH
             + count(CASE WHEN event = {{ reading.event }} AND NOT missing_{{ reading.field }} AND number_{{ reading.field }} IS NULL THEN 1 END)
 {% endfor %}
             AS not_numbers,
-        count(event) AS events,
+        {{ "count(CASE WHEN event < " ~ inside ~ " THEN 1 END)" if counts_before else "count(event)" }} AS events,
         cohort_day,
         epoch,
         variant_id

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::civil::date;
 use rampkeeper::domain::{
-    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Fact, Field, Measure, Metric, Rows, Value,
+    CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Fact, Field, Measure, Metric,
+    Rows, Value,
 };
 use rampkeeper::warehouse::{
     ClickhouseSettings, ClickhouseWarehouse, Examine, FactLook, MysqlSettings, MysqlWarehouse, PostgresSettings,
@@ -13,7 +14,7 @@ use rampkeeper::warehouse::{
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::embedded::{PROMOTION, World, better, day, harmful, key, outcome, reasons, told};
+use crate::embedded::{PROMOTION, World, better, day, harmful, outcome, reasons, told};
 use crate::support::clickhouse::Clickhouse;
 use crate::support::mariadb::Mariadb;
 use crate::support::postgres::Postgres;

@@ -52,6 +52,7 @@ pub fn latency() -> Metric {
         form: MetricForm::Mean { value: Measure::of_event("plan", Value::Sum("latency_ms".parse().unwrap())) },
         direction: Direction::Decrease,
         window_days: 1,
+        covariate_days: None,
     }
 }
 

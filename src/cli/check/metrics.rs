@@ -134,7 +134,7 @@ pub(super) fn place(config: &Config, metric: &Metric, measure: Option<&Measure>)
         keys.push(match &metric.form {
             MetricForm::Mean { .. } => "value",
             MetricForm::Ratio { numerator, .. } if numerator == measure => "numerator",
-            MetricForm::Ratio { .. } => "denominator",
+            MetricForm::Ratio { .. } | MetricForm::Pair { .. } => "denominator",
             MetricForm::Aggregate(_) => "aggregate",
         });
         keys.extend(match &measure.value {

@@ -52,6 +52,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
     let exposed_from = b.bind(Bind::Instant(needs.exposed_from));
     let events_to = b.bind(Bind::Instant(needs.events_to));
     let window = b.bind(Bind::Length(needs.window));
+    let counts_before = needs.before > 0;
+    let events_from = if counts_before { b.bind(Bind::Instant(needs.events_from)) } else { exposed_from.clone() };
     let since = date_of(needs.assigning_since).map_or(needs.assigning_since, midnight);
     let assigning_since = b.bind(Bind::Instant(since));
     let spans: Vec<Value> = needs
@@ -121,7 +123,11 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         }
     };
     let window_end = dialect.later("x.assigned_at", &window);
-    let bounds = Bounds { exposed_from: &exposed_from, events_to: &events_to, window_end: &window_end };
+    let before = b.bind(Bind::Length(needs.before));
+    let earlier = b.bind(Bind::Length(-needs.before));
+    let begin_of = |exposed: &str| if counts_before { dialect.later(exposed, &earlier) } else { exposed.to_owned() };
+    let (begin, begin_alone) = (begin_of("x.assigned_at"), begin_of("assigned_at"));
+    let bounds = Bounds { events_from: &events_from, events_to: &events_to, begin: &begin, window_end: &window_end };
     let facts = facts::arms(needs, place.facts, dialect, &bounds, b);
     let values = context! {
         cluster => place.cluster.map(|cluster| b.bind(Bind::Text(cluster.to_owned()))),
@@ -135,7 +141,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         events_table => dialect.table(&place.tables.events),
         of_experiment => dialect.is_key("a.experiment_id", needs.experiment_id, b),
         reach_assignments => dialect.reach("a.assigned_at", needs.exposed_from, needs.events_to - needs.window, b),
-        reach_events => dialect.reach(&raw_timestamp, needs.exposed_from, needs.events_to, b),
+        reach_events => dialect.reach(&raw_timestamp, needs.events_from, needs.events_to, b),
         exact_unit => dialect.unit_key("a.unit_id"),
         exact_event_unit => dialect.unit_key("e.unit_id"),
         variant => dialect.key_text("a.variant_id"),
@@ -152,11 +158,12 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         no_fields => facts::no_fields(needs, dialect),
         // Tables that lie on shards, read by way of one server.
         gather => if !needs.facts.is_empty() && place.cluster.is_none() { "GLOBAL " } else { "" },
+        inside => needs.inside(),
         total => context! { events => total("events"), missing => total("missing"), not_numbers => total("not_numbers") },
         zero => dialect.integer("0"),
         moments => moments(needs, dialect),
-        source, assigned_at, happened_at, unit_type, exposed_from, events_to, assigning_since, window, spans,
-        event_names, events, fields, facts, readings, sums, window_end,
+        source, assigned_at, happened_at, unit_type, exposed_from, events_from, events_to, counts_before, assigning_since, window,
+        spans, event_names, events, fields, facts, readings, sums, window_end, before, begin, begin_alone,
     };
     let text = render(dialect.template(), values).map_err(|error| WarehouseError::Query {
         doing: format!("writing the query of experiment {:?}", needs.experiment),

@@ -115,8 +115,10 @@ impl<'a> Columns<'a> {
 
 /// The texts that a statement needs of the request: instants and the length of a window.
 pub(super) struct Bounds<'a> {
-    pub(super) exposed_from: &'a str,
+    pub(super) events_from: &'a str,
     pub(super) events_to: &'a str,
+    /// From when on what a unit `x` does counts, before exposure or from it on, and until when.
+    pub(super) begin: &'a str,
     pub(super) window_end: &'a str,
 }
 
@@ -141,15 +143,15 @@ fn arm(
 ) -> Value {
     let dialect = columns.dialect;
     let (unit, instant, variant) = (columns.text("unit_id"), columns.instant(), columns.variant());
-    let mut filter: Vec<String> = columns.reach(needs.exposed_from, needs.events_to, binder).into_iter().collect();
-    filter.push(format!("{instant} >= {}", bounds.exposed_from));
+    let mut filter: Vec<String> = columns.reach(needs.events_from, needs.events_to, binder).into_iter().collect();
+    filter.push(format!("{instant} >= {}", bounds.events_from));
     filter.push(format!("{instant} < {}", bounds.events_to));
     filter.extend(columns.is_of(needs, binder));
     let mut join = vec![format!("{unit} = x.unit_id")];
     if dialect.compares_loosely() {
         join.push(format!("{} = x.unit_key", dialect.unit_key(&unit)));
     }
-    join.push(format!("{instant} >= x.assigned_at"));
+    join.push(format!("{instant} >= {}", bounds.begin));
     join.push(format!("{instant} < {}", bounds.window_end));
     join.extend(variant.iter().map(|variant| format!("{variant} = x.variant_id")));
     let own = |name: &String| context! { missing => columns.is_missing(name), number => columns.value(name) };
@@ -163,13 +165,20 @@ fn arm(
         let of = |column: usize| column.checked_sub(first).and_then(|nth| own.get(nth)).cloned();
         all.map(|column| of(column).unwrap_or_else(|| nothing(dialect))).collect()
     };
+    let place = needs.events.len() + place;
+    // What is before exposure is numbered on behind what is inside the window, as of events.
+    let event = |happened: &str, exposed: &str| match needs.before {
+        0 => place.to_string(),
+        _ => format!("CASE WHEN {happened} >= {exposed} THEN {place} ELSE {} END", needs.inside() + place),
+    };
     context! {
         sql => need.fact.sql.as_str(),
-        place => needs.events.len() + place,
+        event => event(&instant, "x.assigned_at"),
+        told_event => event("happened_at", "assigned_at"),
         values => among_all(&own),
         told => among_all(&told),
         unit_key => dialect.unit_key(&unit),
-        own, unit, instant, variant, join, filter,
+        own, unit, instant, variant, place, join, filter,
     }
 }
 

@@ -15,6 +15,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -165,39 +166,55 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
     }
 
     async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
-        // Those with facts are asked by their own queries, so the others are gone about as if they were alone.
-        if requests.iter().any(CohortRequest::has_facts) && !requests.iter().all(CohortRequest::has_facts) {
-            let (with, without): (Vec<_>, Vec<_>) = requests.iter().cloned().partition(CohortRequest::has_facts);
-            let mut with = self.collect_many(&with).await.into_iter();
-            let mut without = self.collect_many(&without).await.into_iter();
-            let answers =
-                requests.iter().filter_map(|request| if request.has_facts() { with.next() } else { without.next() });
-            return answers.collect();
+        // Facts are no part of a stream, and whoever reads what was before exposure reads many more days: neither must keep the
+        // others from being gone about as if they were alone.
+        let reads_before =
+            |request: &CohortRequest<'_>| request.metrics.iter().any(|metric| metric.days_before().is_some());
+        let mut groups: BTreeMap<(bool, bool), Vec<usize>> = BTreeMap::new();
+        for (place, request) in requests.iter().enumerate() {
+            groups.entry((request.has_facts(), reads_before(request))).or_default().push(place);
         }
-        let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
-        // A request that cannot be is told by its own query.
-        if let Ok(needs) = needs
-            && needs.len() > 1
-            && needs.iter().all(|needs| needs.facts.is_empty())
-        {
-            match self.engine.stream(&needs).await {
-                Ok(Some(rows)) => {
-                    return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
-                }
-                Ok(None) => {}
-                Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
-            }
+        if groups.len() < 2 {
+            return collect_alike(self, requests).await;
         }
         let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            answers.push(self.collect(request).await);
+        for places in groups.into_values() {
+            let alike: Vec<CohortRequest<'_>> = places.iter().map(|place| requests[*place].clone()).collect();
+            answers.extend(places.into_iter().zip(collect_alike(self, &alike).await));
         }
-        answers
+        answers.sort_by_key(|(place, _)| *place);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     fn describe(&self) -> String {
         self.engine.place().to_owned()
     }
+}
+
+/// Answers requests that read about as many days, all of them facts or none.
+async fn collect_alike<E: Engine>(
+    warehouse: &SqlWarehouse<E>,
+    requests: &[CohortRequest<'_>],
+) -> Vec<Result<Collected, WarehouseError>> {
+    let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
+    // A request that cannot be is told by its own query.
+    if let Ok(needs) = needs
+        && needs.len() > 1
+        && needs.iter().all(|needs| needs.facts.is_empty())
+    {
+        match warehouse.engine.stream(&needs).await {
+            Ok(Some(rows)) => {
+                return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
+            }
+            Ok(None) => {}
+            Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
+        }
+    }
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        answers.push(warehouse.collect(request).await);
+    }
+    answers
 }
 
 /// The one query.

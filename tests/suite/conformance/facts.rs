@@ -113,7 +113,13 @@ fn over_facts(engine: &str, metrics: &[Metric], some: bool, carrying: bool) -> V
         MetricForm::Ratio { numerator, denominator } => {
             MetricForm::Ratio { numerator: of(numerator), denominator: of(denominator) }
         }
-        form => form.clone(),
+        MetricForm::Pair { numerator, denominator, days, both_before } => MetricForm::Pair {
+            numerator: of(numerator),
+            denominator: of(denominator),
+            days: *days,
+            both_before: *both_before,
+        },
+        form @ MetricForm::Aggregate(_) => form.clone(),
     };
     metrics.iter().map(|metric| Metric { form: form(metric), ..metric.clone() }).collect()
 }
@@ -232,6 +238,29 @@ async fn rows_with_a_variant_count_alike_on_shards() {
         match &expected {
             Some(expected) => assert_agree(name, &told, expected),
             None => expected = Some(told),
+        }
+    }
+}
+
+/// What was before exposure is told apart from what is inside the window in rows of facts, too.
+#[tokio::test]
+async fn covariates_over_facts_have_the_moments_of_the_same_events() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    tables(loaded).await;
+    for (once, some, days) in [(true, false, 2), (false, true, 1)] {
+        let lake = loaded.dir.path().join(if once { "once" } else { "" });
+        let lake = LakeWarehouse::open(lake).unwrap();
+        let metrics = with_covariates(metrics(1), days);
+        let expected = lake.collect(&loaded.world.request(1, &metrics, ExposedBy::Assignment)).await.unwrap();
+        for (name, engine) in &engines(loaded, once).await {
+            let facts = over_facts(name, &metrics, some, false);
+            let told = engine.collect(&loaded.world.request(1, &facts, ExposedBy::Assignment)).await;
+            let told = told.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            match *name {
+                "MariaDB" => assert_agree(name, &as_mysql_tells(told), &as_mysql_tells(expected.clone())),
+                _ => assert_agree(name, &told, &expected),
+            }
         }
     }
 }
