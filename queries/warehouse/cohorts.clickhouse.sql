@@ -96,7 +96,7 @@ ANY LEFT JOIN
             , {{ gap.number }} AS number_{{ fields | length + loop.index0 }}
 {% endfor %}
 {% if facts %}
-            , toNullable('*') AS of_variant
+            , materialize(toNullable('*')) AS of_variant
 {% endif %}
         FROM {{ events_table }} AS e
         WHERE {{ reach_events }} AND e.event_type IN ({{ event_names | join(", ") }}) AND e.unit_type = {{ unit_type }}
@@ -109,11 +109,11 @@ ANY LEFT JOIN
         SELECT
             ifNull({{ fact.unit }}, '') AS unit_key,
             ifNull({{ fact.instant }}, toInt64(-1)) AS happened_at,
-            toInt16({{ fact.place }}) AS {{ "event_type_at" if counts_before else "event" }}
+            materialize(toInt16({{ fact.place }})) AS {{ "event_type_at" if counts_before else "event" }}
 {% for value in no_fields + fact.values %}
             , {{ value.number }} AS number_{{ loop.index0 }}
 {% endfor %}
-            , toNullable({{ fact.variant or "'*'" }}) AS of_variant
+            , materialize(toNullable({{ fact.variant or "'*'" }})) AS of_variant
         FROM
         (
 {{ fact.sql }}

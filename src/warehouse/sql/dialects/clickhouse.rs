@@ -231,8 +231,9 @@ impl Dialect for Clickhouse {
         self.number(&self.value(value, held))
     }
 
+    /// A constant would be none any more where another server's rows come beneath it.
     fn no_number(&self) -> String {
-        "CAST(NULL, 'Nullable(Float64)')".to_owned()
+        "materialize(CAST(NULL, 'Nullable(Float64)'))".to_owned()
     }
 
     /// What is no finite number is told apart where it is summed.
