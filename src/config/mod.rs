@@ -32,8 +32,8 @@ pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
     ActionWord, AggregatesEntry, AttachWord, BucketWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord,
-    MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, RestatementWord, ScheduleEntry, SettingsFile,
-    SmtpEntry, SqliteEntry, TellWord,
+    LakeEntry, MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, RestatementWord, ScheduleEntry,
+    SettingsFile, SmtpEntry, SqliteEntry, StoreKind, TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 pub use thresholds::{Freezable, FreezeEntry, with_thresholds};

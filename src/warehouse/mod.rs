@@ -32,7 +32,7 @@ pub(crate) use aggregates::{AggregatesWarehouse, BucketSize};
 pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
 pub use examine::{Examine, Exceeded, Exceeding, Remark, Sample};
-pub use lake::LakeWarehouse;
+pub use lake::{BucketSettings, LakeWarehouse};
 pub use mysql::{MysqlSettings, MysqlWarehouse};
 pub use none::NoWarehouse;
 pub use postgres::{PostgresSettings, PostgresWarehouse};
