@@ -62,6 +62,10 @@ impl Rules {
 
     /// How these rules differ from earlier ones; `None` if they do not.
     pub fn amend(&self, before: &Rules) -> Option<Amendment> {
+        // Nearly always, and much cheaper to see than to spell out.
+        if self == before {
+            return None;
+        }
         let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
         flatten("", &json!(before), &mut old);
         flatten("", &json!(self), &mut new);
