@@ -131,7 +131,7 @@ async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
         asked_for(asked, Area::Experiments, experiments::findings(asked, store, known)),
         asked_for(asked, Area::Experiments, route::findings(asked, store, known)),
         asked_for(asked, Area::Warehouse, warehouse::findings(asked, warehouse)),
-        asked_for(asked, Area::Metrics, metrics::findings(asked, warehouse)),
+        asked_for(asked, Area::Metrics, metrics::findings(asked, warehouse, known)),
         asked_for(asked, Area::Freshness, freshness::findings(asked, store, warehouse, known)),
         asked_for(asked, Area::Registry, registry::versions(asked, store, known)),
         asked_for(asked, Area::Mail, mail::readers(asked, known)),

@@ -68,6 +68,13 @@ pub trait Warehouse: Send + Sync {
         answers
     }
 
+    /// How many numbers a field has, and how many of them exceed each of some edges: all that a percentile is made of.
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        let what = format!("counting {} of events of type {:?}", asked.field, asked.event);
+        let source = format!("{} cannot do that; write the threshold into the metrics file", self.describe()).into();
+        Err(WarehouseError::Query { doing: what, source })
+    }
+
     /// Where this warehouse is, for logs; holds no secret.
     fn describe(&self) -> String;
 }

@@ -42,8 +42,8 @@ impl Known {
 
 /// Loads the experiments, if anybody asks about something that needs them.
 pub(super) async fn load(asked: &Asked<'_>, store: &ControlStore) -> Result<Option<Known>, Finding> {
-    use Area::{Configuration, Experiments, Freshness, Mail, Registry};
-    if !asked.wants_any(&[Configuration, Experiments, Freshness, Mail, Registry]) {
+    use Area::{Configuration, Experiments, Freshness, Mail, Metrics, Registry};
+    if !asked.wants_any(&[Configuration, Experiments, Freshness, Mail, Metrics, Registry]) {
         return Ok(None);
     }
     let loaded = in_time(async {

@@ -43,16 +43,6 @@ impl Examine for LakeWarehouse {
         .await
     }
 
-    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
-        let folders = self.folders.clone();
-        let measure = Measure { event: asked.event.to_owned(), value: Value::Sum(asked.field.clone()) };
-        let needs = rehearsal(&Metric::of_units("the field", measure), asked.from)?;
-        let (event, field, edges) = (asked.event.to_owned(), asked.field.clone(), asked.edges.to_vec());
-        let question = exceed::Question { event, field, from: asked.from, to: asked.to, edges };
-        let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
-        on_worker(doing, move || exceed::exceed(&folders, &question, &wanted(&needs))).await
-    }
-
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError> {
         let folders = self.folders.clone();
         let needs = rehearsal(metric, day)?;
@@ -63,6 +53,19 @@ impl Examine for LakeWarehouse {
             samples.into_iter().map(|sample| look_at(sample, &wanted, &day)).collect()
         })
         .await
+    }
+}
+
+impl LakeWarehouse {
+    /// See [`crate::warehouse::Warehouse::exceed`].
+    pub(super) async fn count_beyond(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        let folders = self.folders.clone();
+        let measure = Measure { event: asked.event.to_owned(), value: Value::Sum(asked.field.clone()) };
+        let needs = rehearsal(&Metric::of_units("the field", measure), asked.from)?;
+        let (event, field, edges) = (asked.event.to_owned(), asked.field.clone(), asked.edges.to_vec());
+        let question = exceed::Question { event, field, from: asked.from, to: asked.to, edges };
+        let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
+        on_worker(doing, move || exceed::exceed(&folders, &question, &wanted(&needs))).await
     }
 }
 

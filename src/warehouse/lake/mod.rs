@@ -42,7 +42,7 @@ use self::shelf::Shelf;
 use super::error::WarehouseError;
 use super::instants::instant_of;
 use super::needs::Needs;
-use super::{Collected, Partition, Warehouse};
+use super::{Collected, Exceeded, Exceeding, Partition, Warehouse};
 
 /// A lake of Parquet files under one root folder.
 ///
@@ -102,6 +102,10 @@ impl Warehouse for LakeWarehouse {
             Ok(folders.day(Table::Events, date)?.map(|day| content::content(&day)))
         })
         .await
+    }
+
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        self.count_beyond(asked).await
     }
 
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
