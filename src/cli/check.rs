@@ -151,7 +151,7 @@ async fn asked_for(asked: &Asked<'_>, area: Area, answers: impl Future<Output = 
 
 /// The control store, if somebody asks about something in it.
 async fn open_store(asked: &Asked<'_>) -> Result<Option<ControlStore>, Finding> {
-    if !asked.wants_any(&IN_THE_STORE) {
+    if !asked.wants_any(&IN_THE_STORE) && !metrics::asks_the_store(asked) {
         return Ok(None);
     }
     let opened = in_time(connect::control(asked.config)).await;

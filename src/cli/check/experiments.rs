@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::Asked;
+use super::metrics;
 use super::finding::{Area, Finding, in_time, some_of};
 use crate::control::{ControlStore, ExperimentRecord};
 use crate::domain::{ExperimentStatus, ModelVersion, Policy, RolloutStatus, Share, Variant};
@@ -42,8 +43,8 @@ impl Known {
 
 /// Loads the experiments, if anybody asks about something that needs them.
 pub(super) async fn load(asked: &Asked<'_>, store: &ControlStore) -> Result<Option<Known>, Finding> {
-    use Area::{Configuration, Experiments, Freshness, Mail, Metrics, Registry};
-    if !asked.wants_any(&[Configuration, Experiments, Freshness, Mail, Metrics, Registry]) {
+    use Area::{Configuration, Experiments, Freshness, Mail, Registry};
+    if !asked.wants_any(&[Configuration, Experiments, Freshness, Mail, Registry]) && !metrics::asks_the_store(asked) {
         return Ok(None);
     }
     let loaded = in_time(async {

@@ -17,6 +17,11 @@ const AREA: Area = Area::Metrics;
 /// The part of events with text where a number belongs above which a night lets nothing rise (statistics.md section 6).
 const MOST_NOT_NUMBERS: f64 = 0.001;
 
+/// Whether experiments may have thresholds that the metrics file lacks.
+pub(super) fn asks_the_store(asked: &Asked<'_>) -> bool {
+    asked.wants(AREA) && asked.config.freezable.iter().any(|freezable| freezable.frozen.is_none())
+}
+
 /// What is to be said of the metrics.
 pub(super) async fn findings(
     asked: &Asked<'_>,

@@ -48,12 +48,12 @@ async fn stored(world: &World) -> f64 {
     world.text("SELECT CAST(threshold AS TEXT) FROM rampkeeper_thresholds").await.parse().unwrap()
 }
 
-/// The threshold in the rules that the last decision was made under.
+/// The metric in the rules that the last night judged by.
 async fn decided_by(world: &World) -> String {
     world
         .text(
-            "SELECT json_extract(r.rules, '$.metrics.slow_plans') FROM rampkeeper_decisions d
-             JOIN rampkeeper_rules r ON r.digest = json_extract(d.basis, '$.rules') ORDER BY d.position DESC LIMIT 1",
+            "SELECT json_extract(r.rules, '$.metrics.slow_plans') FROM rampkeeper_amendments a
+             JOIN rampkeeper_rules r ON r.digest = a.rules_digest ORDER BY a.number DESC LIMIT 1",
         )
         .await
 }
