@@ -37,13 +37,6 @@ pub trait Examine: Warehouse {
     /// The newest day up to that date that has an event.
     async fn newest(&self, until: Date) -> Result<Option<Date>, WarehouseError>;
 
-    /// How many numbers a field has, and how many of them exceed each of some edges: all that a percentile is made of.
-    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
-        let what = format!("counting {} of events of type {:?}", asked.field, asked.event);
-        let source = format!("{} cannot do that; write the threshold into the metrics file", self.describe()).into();
-        Err(WarehouseError::Query { doing: what, source })
-    }
-
     /// Prepares the query of a metric as a night would ask it, and looks at some events of that day that it would read.
     async fn rehearse(&self, metric: &Metric, day: Date) -> Result<Vec<Sample>, WarehouseError>;
 }

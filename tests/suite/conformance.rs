@@ -3,6 +3,7 @@
 //! The lake shares nothing with the SQL engines but the request: it sums in polars over columns, they over JSON or columns in
 //! their own ways. What all agree on to nine digits is hardly a mistake of any.
 
+mod bucket;
 mod load;
 mod nights;
 mod plans;

@@ -29,7 +29,7 @@ use super::examine::Remark;
 use super::instants::{instant_of, midnight, next_midnight};
 use super::needs::Needs;
 use super::tables::Tables;
-use super::{Collected, Partition, Warehouse};
+use super::{Collected, Exceeded, Exceeding, Partition, Warehouse};
 use crate::domain::{CohortRequest, FieldRoot, Session};
 
 /// What an engine knows of its tables once it has looked at them.
@@ -114,6 +114,10 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         let doing = format!("taking the checksum of the events of {date}");
         let rows = self.engine.rows(&over_events(&template, &known, &self.engine, from, to), &doing).await?;
         Ok(rows::only(&rows, &doing)?[0].integer())
+    }
+
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        examine::count_beyond(&self.engine, asked).await
     }
 
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {
