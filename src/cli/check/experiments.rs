@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::Asked;
-use super::metrics;
 use super::finding::{Area, Finding, in_time, some_of};
+use super::metrics;
 use crate::control::{ControlStore, ExperimentRecord};
 use crate::domain::{ExperimentStatus, ModelVersion, Policy, RolloutStatus, Share, Variant};
 use crate::evidence::{Cohort, MetricSet};
