@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::civil::date;
+use rampkeeper::domain::FieldRoot;
 use rampkeeper::warehouse::{ClickhouseSettings, ClickhouseWarehouse, Examine, Tables, Warehouse, WarehouseError};
 use serde_json::json;
 
@@ -105,6 +106,48 @@ async fn numbers_far_from_zero_add_up_on_one_server_and_on_two() {
 }
 
 /// The other shard reads its half of the rows and sends a handful.
+/// A value that differs in one event of ten thousand is another day, on one server and on two; the same again is the same.
+#[tokio::test]
+async fn a_value_that_is_changed_changes_the_days_checksum_in_clickhouse() {
+    let servers = Clickhouse::shared().await;
+    plain(servers, "content_plain").await;
+    sharded(servers, "content_sharded").await;
+    let mut told = Vec::new();
+    for database in ["content_plain", "content_sharded"] {
+        fill(servers, database).await;
+        let warehouse = connect(servers, database).await;
+        let of = async || warehouse.content(date(2026, 1, 5), &[FieldRoot::Metrics]).await.unwrap();
+        let before = of().await;
+        assert!(before.is_some());
+        let mut changed = Vec::new();
+        for latency in ["1e9 + 2 * (number % 2) - 1 + (number = 77)", "1e9 + 2 * (number % 2) - 1"] {
+            // This release changes no row in place: the day is written again.
+            match database {
+                "content_plain" => servers.sql(0, "TRUNCATE TABLE content_plain.events").await,
+                _ => {
+                    servers.everywhere("TRUNCATE TABLE content_sharded.events_local").await;
+                    String::new()
+                }
+            };
+            let again = format!(
+                "INSERT INTO {database}.events SELECT 'plan', 'user', toString(number),
+                     toDateTime('2026-01-05 02:00:00', 'UTC'), {latency}, NULL FROM numbers(10000)"
+            );
+            servers.sql(0, &again).await;
+            let began = Instant::now();
+            while servers.sql(0, &format!("SELECT count() FROM {database}.events")).await != "10000" {
+                assert!(began.elapsed() < Duration::from_secs(20), "the events are not handed on to the shards");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            changed.push(of().await);
+        }
+        assert!(changed[0].is_some() && changed[0] != before, "{database}: {changed:?} after {before:?}");
+        assert_eq!(changed[1], before, "{database}");
+        told.push((before, changed));
+    }
+    assert_eq!(told[0], told[1], "a cluster tells what one server does");
+}
+
 #[tokio::test]
 async fn each_shard_sums_its_own_units_and_sends_moments_alone() {
     let servers = Clickhouse::start(2).await;
