@@ -8,7 +8,7 @@ use super::question::{Question, Trial};
 use crate::warehouse::cohort_rows::{CohortRow, Moments};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::date_of;
-use crate::warehouse::sql::{Cell, Rest, Row, Share};
+use crate::warehouse::sql::{Rest, Row, Share};
 
 /// The columns before the counts of events.
 const KEYS: usize = 6;
@@ -34,8 +34,14 @@ pub(super) fn cohorts(
 ) -> Result<Vec<Option<Vec<CohortRow>>>, WarehouseError> {
     let mut found: Vec<Option<BTreeMap<(Date, i64, String), Share>>> =
         question.trials.iter().map(|_| Some(BTreeMap::new())).collect();
+    let width =
+        KEYS + question.events.len() + 2 * question.readings.len() + 3 * question.slots.len() + question.products.len();
     for row in rows {
-        let key = |place: usize| row.get(place).map_or(Ok(0), |cell: &Cell| cell.count(doing));
+        if row.len() != width {
+            let source = format!("the server answered a row of {} columns where {width} belong", row.len()).into();
+            return Err(WarehouseError::Query { doing: doing.to_owned(), source });
+        }
+        let key = |place: usize| row[place].count(doing);
         let (number, day, part, variant) = (key(0)?, key(1)?, key(2)?, key(3)?);
         // A shard that has no unit of the cohorts answers with a row of nothing.
         let Some(place) = usize::try_from(number - 1).ok().filter(|place| *place < question.trials.len()) else {
@@ -76,11 +82,11 @@ fn share(
     let readings_from = KEYS + question.events.len();
     let sums_from = readings_from + 2 * question.readings.len();
     let products_from = sums_from + 3 * question.slots.len();
-    let count = |place: usize| row.get(place).map_or(Ok(0), |cell| cell.count(doing));
+    let count = |place: usize| row[place].count(doing);
     let total = |places: &[usize], at: &dyn Fn(usize) -> usize| {
         places.iter().try_fold(0, |sum, place| Ok::<_, WarehouseError>(sum + count(at(*place))?))
     };
-    let number = |place: usize| row.get(place).map_or(f64::NAN, Cell::float);
+    let number = |place: usize| row[place].float();
     let units = count(4)?;
     let n = units as f64;
     let centre = |slot: usize| {

@@ -43,8 +43,8 @@ pub(super) fn together(
     // Where most assignments are older than the days asked for, those of units that do not come there are left out early.
     let narrow = question.exposed_by == ExposedBy::Event || history > question.events_to - question.exposed_from;
     let values = context! {
-        cluster => known.cluster.as_deref().map(literal),
-        events => question.events.iter().map(|name| literal(name)).collect::<Vec<_>>(),
+        cluster => known.cluster.as_ref().map(|cluster| binder.bind(Bind::Text(cluster.clone()))),
+        events => question.events.iter().map(|name| binder.bind(Bind::Text(name.clone()))).collect::<Vec<_>>(),
         readings => question.readings.iter().map(|reading| context! { event => reading.event + 1, field => reading.field })
             .collect::<Vec<_>>(),
         sums => question.slots.iter().enumerate().map(|(place, slot)| sum(place, slot)).collect::<Vec<_>>(),
@@ -54,7 +54,7 @@ pub(super) fn together(
         happened_at => dialect.instant(&timestamp),
         events_table => dialect.table(&known.tables.events),
         reach_events => dialect.reach(&timestamp, question.exposed_from, question.events_to, &mut binder),
-        unit_type => literal(question.unit_type),
+        unit_type => binder.bind(Bind::Text(question.unit_type.to_owned())),
         never => NEVER,
         base_and_window => base + window,
         variants => list(question.variants.iter().map(quoted)),
