@@ -227,6 +227,7 @@ impl Night<'_> {
             now,
             settling_time: self.settling_time(),
             by_hand_only: false,
+            digests: &stored.digests,
         };
         self.conclude(&case, &record, &route, mode, night).await
     }
@@ -324,7 +325,7 @@ impl Night<'_> {
             assessment: &c.assessment,
             basis: Basis {
                 name: c.name.clone(),
-                rules: judged.rules.digest(),
+                rules: judged.rules_digest.clone(),
                 control: judged.control,
                 since: judged.since,
                 facts: c.facts.clone(),

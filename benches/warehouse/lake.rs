@@ -127,6 +127,7 @@ fn metrics(trial: &Trial) -> Vec<Metric> {
         form,
         direction: Direction::Decrease,
         window_days: 1,
+        covariate_days: None,
     };
     let ratio = |name: &str, numerator: Measure| metric(name, MetricForm::Ratio { numerator, denominator: plans() });
     vec![

@@ -69,6 +69,10 @@ FROM
 )
 ANY LEFT JOIN
 (
+{% if counts_before %}
+    -- Events before exposure are numbered on behind those inside the window.
+    WITH if(happened_at >= assigned_at, event_type_at, event_type_at + {{ inside }}) AS event
+{% endif %}
     SELECT
         unit_key,
         toUInt8(0) AS role,
@@ -77,13 +81,13 @@ ANY LEFT JOIN
 {% endfor %}
         0{% for reading in readings %} + countIf(event = {{ reading.event }} AND isNull(number_{{ reading.field }})){% endfor %} AS missing,
         0{% for reading in readings %} + countIf(event = {{ reading.event }} AND isNotNull(number_{{ reading.field }}) AND NOT isFinite(assumeNotNull(number_{{ reading.field }}))){% endfor %} AS not_numbers,
-        count() AS events
+        {{ "countIf(event < " ~ inside ~ ")" if counts_before else "count()" }} AS events
     FROM
     (
         SELECT
             e.unit_id AS unit_key,
             {{ happened_at }} AS happened_at,
-            multiIf({% for event in events %}{{ event.is }}, {{ loop.index0 }}, {% endfor %}-1) AS event
+            multiIf({% for event in events %}{{ event.is }}, {{ loop.index0 }}, {% endfor %}-1) AS {{ "event_type_at" if counts_before else "event" }}
 {% for field in fields %}
             , {{ field.json }} AS number_{{ loop.index0 }}
 {% endfor %}
@@ -112,7 +116,7 @@ ANY LEFT JOIN
         GROUP BY unit_key
     )
     USING unit_key
-    WHERE happened_at >= assigned_at AND happened_at < assigned_at + {{ window }}
+    WHERE happened_at >= assigned_at{% if counts_before %} - {{ before }}{% endif %} AND happened_at < assigned_at + {{ window }}
     GROUP BY unit_key
 )
 USING (unit_key, role)

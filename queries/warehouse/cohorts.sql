@@ -125,7 +125,12 @@ exposures AS {{ materialized }} (
       )
 ),
 {% endif %}
+{% if counts_before %}
+-- Their events inside their windows, and before exposure, which are numbered on behind them. A field is taken out of its JSON
+-- once, and only where its event needs it.
+{% else %}
 -- Their events inside their windows. A field is taken out of its JSON once, and only where its event needs it.
+{% endif %}
 readings AS (
     SELECT
         x.unit,
@@ -134,8 +139,13 @@ readings AS (
         x.variant_id,
         CASE
 {% for event in events %}
-            WHEN {{ event.is }} THEN {{ loop.index0 }}
+            WHEN {{ event.is }}{% if counts_before %} AND {{ happened_at }} >= x.assigned_at{% endif %} THEN {{ loop.index0 }}
 {% endfor %}
+{% if counts_before %}
+{% for event in events %}
+            WHEN {{ event.is }} THEN {{ inside + loop.index0 }}
+{% endfor %}
+{% endif %}
         END AS event
 {% for field in fields %}
         , CASE WHEN {{ field.when }} THEN {{ field.json }} END AS json_{{ loop.index0 }}
@@ -147,12 +157,12 @@ readings AS (
 {% if loosely %}
      AND {{ exact_event_unit }} = x.unit_key
 {% endif %}
-     AND {{ happened_at }} >= x.assigned_at
+     AND {{ happened_at }} >= {{ begin }}
      AND {{ happened_at }} < {{ window_end }}
 {% if reach_events %}
      AND {{ reach_events }}
 {% endif %}
-     AND {{ happened_at }} >= {{ exposed_from }}
+     AND {{ happened_at }} >= {{ events_from }}
      AND {{ happened_at }} < {{ events_to }}
      AND e.event_type IN ({{ event_names | join(", ") }})
     {{ fence }}
@@ -197,7 +207,7 @@ units AS (
             + count(CASE WHEN event = {{ reading.event }} AND NOT missing_{{ reading.field }} AND number_{{ reading.field }} IS NULL THEN 1 END)
 {% endfor %}
             AS not_numbers,
-        count(event) AS events,
+        {{ "count(CASE WHEN event < " ~ inside ~ " THEN 1 END)" if counts_before else "count(event)" }} AS events,
         cohort_day,
         epoch,
         variant_id

@@ -9,7 +9,7 @@ use super::document::Document;
 use super::fault::Fault;
 use super::thresholds::{Freezable, FreezeEntry};
 use crate::domain::{
-    Aggregate, AggregateOf, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Percentiles, Value,
+    Aggregate, AggregateOf, COMPANION, DesignEffect, Direction, Field, Measure, Metric, MetricForm, Percentiles, Value,
 };
 
 /// The file.
@@ -64,6 +64,17 @@ pub struct MetricEntry {
     denominator: Option<MeasureEntry>,
     /// What is made from aggregates over events, where `warehouse.aggregates` is all that there is.
     aggregate: Option<AggregateEntry>,
+    /// The same sums over the days before a unit's first exposure, which explain a part of the metric's variance.
+    covariate: Option<CovariateEntry>,
+}
+
+/// How far back a covariate reaches.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CovariateEntry {
+    /// Days before first exposure whose events count.
+    #[schemars(range(min = 1, max = 90))]
+    days: u16,
 }
 
 /// A metric made from aggregates: `mean`, or `rate` and `of`, or `count` and `per`. The texts are values of `metric_name`.
@@ -125,6 +136,15 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
         if name.is_empty() || name.len() > 100 {
             faults.push(document.fault(&at, "a metric's name has 1 to 100 characters"));
         }
+        if name.contains(COMPANION) {
+            let message =
+                format!("`{COMPANION}` does not go into a metric's name; what is read for covariates is named by it");
+            faults.push(document.fault(&at, message));
+        }
+        if entry.aggregate.is_some() && entry.covariate.is_some() {
+            let message = "aggregates know no unit's past; leave this out";
+            faults.push(document.fault(&format!("{at}/covariate"), message));
+        }
         let mut measure = |key: &str, entry: &MeasureEntry| {
             measure(entry).map_err(|message| faults.push(document.fault(&format!("{at}/{key}"), message))).ok()
         };
@@ -168,6 +188,7 @@ pub(super) fn resolve(document: &Document, file: &MetricsFile) -> Result<BTreeMa
                 form,
                 direction,
                 window_days: entry.window_days.unwrap_or(1),
+                covariate_days: entry.covariate.map(|covariate| covariate.days),
             };
             metrics.insert(name.clone(), metric);
         }

@@ -82,6 +82,39 @@ experiments:
 }
 
 #[test]
+fn a_covariate_has_days_and_belongs_to_units() {
+    let metrics = |text: &str| format!("{METRICS}{text}");
+    let good = metrics("    covariate: { days: 14 }\n");
+    let config = load_from(SETTINGS, &good, PROMOTION).unwrap();
+    assert_eq!(config.metrics["acceptance_rate"].covariate_days, Some(14));
+    let bad = metrics(
+        "    covariate: { days: 91 }
+  b¦yx:
+    direction: increase
+    value: { event: x }
+    covariate: 14
+  from_events:
+    direction: increase
+    aggregate: { mean: latency_ms, design_effect: 4 }
+    covariate: { days: 7 }
+",
+    );
+    let told = load_from(SETTINGS, &bad, PROMOTION).unwrap_err();
+    insta::assert_snapshot!(told, @r"
+    the configuration has 2 faults; nothing was touched
+      DIR/metrics.yml:6:18: metrics.acceptance_rate.covariate.days: 91 is greater than the maximum of 90
+      DIR/metrics.yml:10:5: metrics.b¦yx.covariate: this must be a mapping of keys to values, but it is a whole number
+    ");
+    let other = bad.replace("days: 91", "days: 90").replace("covariate: 14", "covariate: { days: 1 }");
+    let told = load_from(SETTINGS, &other, PROMOTION).unwrap_err();
+    assert!(told.starts_with("the configuration has 2 faults;"), "{told}");
+    for part in ["metrics.b¦yx: `¦` does not go into", "metrics.from_events.covariate: aggregates know no unit's past"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
 fn a_password_must_not_stand_in_the_file() {
     let settings = SETTINGS.replace("sqlite:control.db", "postgres://rampkeeper:hunter2@db/app");
     let told = load_from(&settings, METRICS, PROMOTION).unwrap_err();

@@ -89,6 +89,7 @@ mod tests {
             form: MetricForm::Mean { value: Measure { event: "e".to_owned(), value: Value::Count } },
             direction: Direction::Increase,
             window_days: 1,
+            covariate_days: None,
         };
         MetricSet::group(&names.iter().map(metric).collect::<Vec<_>>()).remove(0)
     }

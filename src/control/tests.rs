@@ -239,7 +239,7 @@ async fn the_ledger_is_append_only_and_chained() {
 #[tokio::test]
 async fn closed_cohorts_stay_as_they_were_read() {
     let store = Store::new().await;
-    let set = MetricSet { window_days: 1, metrics: vec![], digest: "d".into() };
+    let set = MetricSet { window_days: 1, covariate_days: None, metrics: vec![], digest: "d".into() };
     let cohort = |mean| Cohort {
         date: date(2026, 3, 2),
         epoch: 0,
@@ -267,6 +267,7 @@ async fn packed_cohorts_come_back_to_the_bit_and_the_last_revision_counts() {
         form: MetricForm::Mean { value: Measure { event: "e".to_owned(), value: Value::Count } },
         direction: Direction::Increase,
         window_days: 1,
+        covariate_days: None,
     };
     let metrics = ["a", "b"].map(metric);
     let set = MetricSet::group(&metrics).remove(0);

@@ -30,6 +30,7 @@ fn reading(verdict: Verdict, effect: f64, log_e: f64) -> Reading {
         control_breaks_limit: false,
         control_units: 5000,
         candidate_units: 5000,
+        covariate: None,
     }
 }
 

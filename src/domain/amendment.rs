@@ -48,8 +48,11 @@ impl Rules {
         let policy = &self.policy;
         let planned = policy.max_nights.map(|last| (policy.first_promotion_night(), last));
         let alphas = policy.alphas;
-        let metrics: BTreeMap<_, _> =
-            self.metrics.iter().map(|(name, m)| (name, (&m.form, m.direction, m.window_days))).collect();
+        let metrics: BTreeMap<_, _> = self
+            .metrics
+            .iter()
+            .map(|(name, m)| (name, (&m.form, m.direction, m.window_days, m.covariate_days)))
+            .collect();
         json!({
             "control": policy.control,
             "guardrails": policy.guardrails,
@@ -62,6 +65,10 @@ impl Rules {
 
     /// How these rules differ from earlier ones; `None` if they do not.
     pub fn amend(&self, before: &Rules) -> Option<Amendment> {
+        // Nearly always, and much cheaper to see than to spell out.
+        if self == before {
+            return None;
+        }
         let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
         flatten("", &json!(before), &mut old);
         flatten("", &json!(self), &mut new);

@@ -30,6 +30,9 @@ pub struct Metric {
     pub direction: Direction,
     /// Days after a unit's first exposure during which its events count.
     pub window_days: u16,
+    /// Days before a unit's first exposure over which the same sums are its covariate, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariate_days: Option<u16>,
 }
 
 /// The shape of a metric's estimator (statistics.md section 1).
@@ -50,6 +53,18 @@ pub enum MetricForm {
     },
     /// Made from aggregates over events, as if these were independent; nothing is known of units.
     Aggregate(Aggregate),
+    /// Two per-unit sums side by side, the second or both of them over the days before first exposure. No configuration
+    /// has one: a metric with a covariate brings them along ([`Metric::companions`]).
+    Pair {
+        /// A per-unit sum.
+        numerator: Measure,
+        /// Another, over the days before.
+        denominator: Measure,
+        /// How many days before first exposure.
+        days: u16,
+        /// Whether the first lies there, too, or inside the window.
+        both_before: bool,
+    },
 }
 
 /// A per-unit sum over the events of one type.
@@ -163,14 +178,21 @@ impl Metric {
     /// The mean per unit of a sum over its first day, of which nobody says which way is good.
     pub fn of_units(name: &str, value: Measure) -> Metric {
         let form = MetricForm::Mean { value };
-        Metric { name: name.to_owned(), description: None, form, direction: Direction::Decrease, window_days: 1 }
+        Metric {
+            name: name.to_owned(),
+            description: None,
+            form,
+            direction: Direction::Decrease,
+            window_days: 1,
+            covariate_days: None,
+        }
     }
 
     /// The per-unit sum above the line; what is made from aggregates has none.
     pub fn numerator(&self) -> Option<&Measure> {
         match &self.form {
             MetricForm::Mean { value } => Some(value),
-            MetricForm::Ratio { numerator, .. } => Some(numerator),
+            MetricForm::Ratio { numerator, .. } | MetricForm::Pair { numerator, .. } => Some(numerator),
             MetricForm::Aggregate(_) => None,
         }
     }
@@ -179,7 +201,15 @@ impl Metric {
     pub fn denominator(&self) -> Option<&Measure> {
         match &self.form {
             MetricForm::Mean { .. } | MetricForm::Aggregate(_) => None,
-            MetricForm::Ratio { denominator, .. } => Some(denominator),
+            MetricForm::Ratio { denominator, .. } | MetricForm::Pair { denominator, .. } => Some(denominator),
+        }
+    }
+
+    /// Whether the sum above the line, and whether the one below it, counts events before first exposure.
+    pub fn counts_before(&self) -> (bool, bool) {
+        match self.form {
+            MetricForm::Mean { .. } | MetricForm::Ratio { .. } | MetricForm::Aggregate(_) => (false, false),
+            MetricForm::Pair { both_before, .. } => (both_before, true),
         }
     }
 
@@ -197,7 +227,7 @@ impl Metric {
     pub fn aggregate(&self) -> Option<&Aggregate> {
         match &self.form {
             MetricForm::Aggregate(aggregate) => Some(aggregate),
-            MetricForm::Mean { .. } | MetricForm::Ratio { .. } => None,
+            MetricForm::Mean { .. } | MetricForm::Ratio { .. } | MetricForm::Pair { .. } => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod aggregate;
 mod amendment;
 mod cohort;
+mod covariate;
 mod database;
 mod experiment;
 mod freeze;
@@ -25,6 +26,7 @@ mod version;
 pub use aggregate::{Aggregate, AggregateOf, DesignEffect, FromAggregates};
 pub use amendment::{Amendment, Rules};
 pub use cohort::{CohortRequest, Epoch, EpochSpan, ExposedBy, after_redraw, exposure_spans, in_force_since};
+pub use covariate::{COMPANION, Companion};
 pub use database::{Relation, Session, tls_advice};
 pub use experiment::{Experiment, ExperimentId, ExperimentStatus, Variant, VariantId};
 pub use freeze::{Freeze, Frozen, Window};

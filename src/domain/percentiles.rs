@@ -53,6 +53,7 @@ impl Percentiles {
             form: MetricForm::Ratio { numerator: above(*edge), denominator: above(LOWEST) },
             direction: Direction::Decrease,
             window_days: self.window_days,
+            covariate_days: None,
         };
         self.edges.iter().map(metric).collect()
     }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::assess::Comparison;
 use super::cohort::{Cohort, CohortHealth};
-use crate::domain::VariantId;
+use crate::domain::{Companion, VariantId};
 
 /// The latest days that further nights are made after.
 const DAYS: usize = 7;
@@ -16,8 +16,10 @@ const DAYS: usize = 7;
 pub fn scaled(cohorts: &[Cohort], variant: VariantId, metric: &str, factor: f64) -> Vec<Cohort> {
     let mut altered = cohorts.to_vec();
     for cohort in altered.iter_mut().filter(|cohort| cohort.variant == variant) {
-        if let Some(moments) = cohort.moments.get_mut(metric) {
-            *moments = moments.scaled(factor);
+        for name in std::iter::once(metric.to_owned()).chain(Companion::with_numerator(metric)) {
+            if let Some(moments) = cohort.moments.get_mut(&name) {
+                *moments = moments.scaled(factor);
+            }
         }
     }
     altered
@@ -141,8 +143,14 @@ mod tests {
     #[test]
     fn nights_go_on_at_the_present_shares_as_their_windows_end() {
         let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
-        let metric =
-            Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
+        let metric = Metric {
+            name: "m".into(),
+            description: None,
+            form,
+            direction: Direction::Increase,
+            window_days: 1,
+            covariate_days: None,
+        };
         let metrics = [("m".to_owned(), metric)].into();
         let policy = Policy::standard();
         let half = Share::from_ten_thousandths(5_000).unwrap();

@@ -1,69 +1,52 @@
-//! The cohorts of the two arms of a comparison, laid out day by day once, so that each metric only adds up.
-
-use std::collections::BTreeMap;
-
-use jiff::civil::Date;
+//! The cohorts of the two arms of a comparison, put in order once, so that each metric only adds up.
 
 use super::assess::Comparison;
 use super::by_metric::Sought;
 use super::cohort::Cohort;
-use crate::stats::Stratum;
+use crate::stats::{Joined, Stratum};
 
 /// Both arms' cohorts, and where they belong.
 pub(super) struct Arms<'a> {
-    /// In their order.
+    /// In order of epoch and date.
     cells: Vec<Cell<'a>>,
-    /// The epoch of each stratum; strata are in order of epoch and date.
-    epochs: Vec<i64>,
 }
 
 struct Cell<'a> {
     cohort: &'a Cohort,
     is_control: bool,
-    stratum: usize,
 }
 
 impl<'a> Arms<'a> {
     pub(super) fn of(comparison: &Comparison<'a>) -> Self {
-        let mut strata: BTreeMap<(i64, Date), usize> = BTreeMap::new();
-        let mut cells = Vec::with_capacity(comparison.cohorts.len());
-        for cohort in comparison.cohorts {
+        let of_arm = |cohort: &'a Cohort| {
             let is_control = cohort.variant == comparison.control;
-            if !is_control && cohort.variant != comparison.candidate {
-                continue;
-            }
-            let next = strata.len();
-            let stratum = *strata.entry((cohort.epoch, cohort.date)).or_insert(next);
-            cells.push(Cell { cohort, is_control, stratum });
-        }
-        let mut places = vec![0; strata.len()];
-        strata.values().enumerate().for_each(|(place, &met)| places[met] = place);
-        cells.iter_mut().for_each(|cell| cell.stratum = places[cell.stratum]);
-        Arms { cells, epochs: strata.into_keys().map(|(epoch, _)| epoch).collect() }
+            (is_control || cohort.variant == comparison.candidate).then_some(Cell { cohort, is_control })
+        };
+        let mut cells: Vec<Cell<'_>> = comparison.cohorts.iter().filter_map(of_arm).collect();
+        cells.sort_by_key(|cell| (cell.cohort.epoch, cell.cohort.date));
+        Arms { cells }
     }
 
-    /// The days on which one of the arms has the metric, in order, epoch by epoch.
-    pub(super) fn days_of(&self, metric: &str) -> Vec<Vec<Stratum>> {
-        let mut strata: Vec<Option<Stratum>> = vec![None; self.epochs.len()];
+    /// The strata of a metric: the days on which one of the arms has it, in order, epoch by epoch, small ones joined within
+    /// their epoch.
+    pub(super) fn strata_of(&self, metric: &str, min_candidate: u64) -> Vec<Joined> {
         let mut sought = Sought::new(metric);
-        for cell in &self.cells {
-            let Some(moments) = sought.of(&cell.cohort.moments) else { continue };
-            let stratum = strata[cell.stratum].get_or_insert_default();
-            let arm = if cell.is_control { &mut stratum.control } else { &mut stratum.candidate };
-            *arm = arm.merge(moments);
-        }
-        let mut by_epoch: Vec<Vec<Stratum>> = Vec::new();
-        let mut epoch = None;
-        for (of, stratum) in self.epochs.iter().zip(strata) {
-            if epoch != Some(of) {
-                by_epoch.push(Vec::new());
-                epoch = Some(of);
+        let mut of_epoch = |cells: &[Cell<'a>]| {
+            let mut joined = Joined::new(min_candidate);
+            joined.whole.reserve(cells.len() / 2);
+            for day in cells.chunk_by(|a, b| a.cohort.date == b.cohort.date) {
+                let mut stratum = None;
+                for cell in day {
+                    let Some(moments) = sought.of(&cell.cohort.moments) else { continue };
+                    let stratum: &mut Stratum = stratum.get_or_insert_default();
+                    let arm = if cell.is_control { &mut stratum.control } else { &mut stratum.candidate };
+                    *arm = arm.merge(moments);
+                }
+                stratum.iter().for_each(|stratum| joined.add(stratum));
             }
-            if let (Some(days), Some(stratum)) = (by_epoch.last_mut(), stratum) {
-                days.push(stratum);
-            }
-        }
-        by_epoch
+            joined
+        };
+        self.cells.chunk_by(|a, b| a.cohort.epoch == b.cohort.epoch).map(&mut of_epoch).collect()
     }
 
     /// The least units that any of the metrics has, in control and in the candidate.

@@ -7,6 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::adjust;
 use super::arms::Arms;
 use super::cohort::Cohort;
 use super::independence::FromEvents;
@@ -14,7 +15,7 @@ use super::look::{PromotionLook, promotion_bounds, promotion_look, seen_by_looks
 use super::reading::{Judged, Reading};
 use super::split::SplitReading;
 use crate::domain::{Bound, Direction, Epoch, Metric, OnHarm, Policy, Require, SuccessTest, VariantId};
-use crate::stats::{Stratum, average_e, closure, merge_small};
+use crate::stats::{Stratum, average_e, closure};
 
 /// Candidate units that a stratum should have; days of an epoch are joined until they do (statistics.md section 4).
 pub const MIN_STRATUM_UNITS: u64 = 50;
@@ -163,7 +164,7 @@ pub fn assess_by(comparison: &Comparison<'_>, standards: &Standards) -> Assessme
     let arms = Arms::of(comparison);
     let read = |name: &str, how: &dyn Fn(Direction) -> Judged| {
         let metric = comparison.metrics.get(name)?;
-        Some(Reading::judge(name, &strata(&arms, name), &how(metric.direction)))
+        Some(adjust::read(&arms, metric, &how(metric.direction)))
     };
     let guardrails: Vec<Reading> = policy
         .guardrails
@@ -273,11 +274,19 @@ impl Assessment {
 
 /// The strata of one metric: date by date within its epoch, small days joined to their neighbours.
 pub(super) fn strata(arms: &Arms<'_>, metric: &str) -> Vec<Stratum> {
-    let joined = arms.days_of(metric).into_iter().map(|days| merge_small(&days, MIN_STRATUM_UNITS));
-    let (whole, waiting): (Vec<_>, Vec<_>) = joined.map(|joined| (joined.whole, joined.waiting)).unzip();
-    let whole: Vec<Stratum> = whole.into_iter().flatten().collect();
+    let joined = arms.strata_of(metric, MIN_STRATUM_UNITS);
     // A stratum that is still growing would change what was looked at before. It only stands in while there is no other.
-    if whole.is_empty() { waiting.into_iter().flatten().collect() } else { whole }
+    if joined.iter().all(|epoch| epoch.whole.is_empty()) {
+        return joined.iter().filter_map(|epoch| epoch.waiting).collect();
+    }
+    joined
+        .into_iter()
+        .map(|epoch| epoch.whole)
+        .reduce(|mut all, epoch| {
+            all.extend(epoch);
+            all
+        })
+        .unwrap_or_default()
 }
 
 /// Metric sets with different windows each bring their own cohort of the same units; the split counts units once.

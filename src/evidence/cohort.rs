@@ -66,26 +66,32 @@ impl Cohort {
 pub struct MetricSet {
     /// The window that the metrics share, in days.
     pub window_days: u16,
-    /// The metrics by name.
+    /// The days before first exposure that their covariates share, if they have any.
+    pub covariate_days: Option<u16>,
+    /// The metrics by name, with what is read beside them for their covariates.
     pub metrics: Vec<Metric>,
     /// SHA-256 of the definitions, in hexadecimal.
     pub digest: String,
 }
 
 impl MetricSet {
-    /// Groups metrics by window, shortest first.
+    /// Groups metrics by window, shortest first, and those with a covariate by its days apart from those without: they read
+    /// far more events, and a covariate that is new must not have others read anew.
     pub fn group<'a>(metrics: impl IntoIterator<Item = &'a Metric>) -> Vec<MetricSet> {
-        let mut by_window: BTreeMap<u16, BTreeMap<&str, &Metric>> = BTreeMap::new();
+        let mut by_days: BTreeMap<(u16, Option<u16>), BTreeMap<String, Metric>> = BTreeMap::new();
         for metric in metrics {
-            by_window.entry(metric.window_days).or_default().insert(&metric.name, metric);
+            let set = by_days.entry((metric.window_days, metric.covariate_days)).or_default();
+            for metric in std::iter::once(metric.clone()).chain(metric.companions()) {
+                set.insert(metric.name.clone(), metric);
+            }
         }
-        let sets = by_window.into_iter().map(|(window_days, metrics)| {
-            let metrics: Vec<Metric> = metrics.into_values().cloned().collect();
+        let sets = by_days.into_iter().map(|((window_days, covariate_days), metrics)| {
+            let metrics: Vec<Metric> = metrics.into_values().collect();
             // Names, directions and texts do not change what is read, but a name is the key under which it is stored.
             let defined: Vec<_> = metrics.iter().map(|m| (&m.name, &m.form)).collect();
             let text = format!("{window_days} {}", serde_json::json!(defined));
             let digest = format!("{:x}", Sha256::digest(text));
-            MetricSet { window_days, metrics, digest }
+            MetricSet { window_days, covariate_days, metrics, digest }
         });
         sets.collect()
     }
@@ -114,6 +120,7 @@ pub fn closable_through(from: Date, as_of: Date, window_days: u16, complete: imp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Measure, Value};
     use crate::stats::Moments;
     use jiff::civil::date;
 
@@ -124,6 +131,19 @@ mod tests {
         assert_eq!(closable_through(from, date(2026, 3, 1), 1, |_| true), None);
         let gap = |day| day != date(2026, 3, 4);
         assert_eq!(closable_through(from, date(2026, 3, 9), 1, gap), Some(date(2026, 3, 2)));
+    }
+
+    #[test]
+    fn a_covariate_makes_a_set_of_its_own_and_leaves_the_others_as_they_are() {
+        let value = || Measure { event: "e".into(), value: Value::Count };
+        let metric = |name: &str, covariate_days| Metric { covariate_days, ..Metric::of_units(name, value()) };
+        let before = MetricSet::group([&metric("a", None), &metric("b", None)]).remove(0);
+        let sets = MetricSet::group([&metric("a", None), &metric("b", None), &metric("c", Some(7))]);
+        assert_eq!(sets[0], before);
+        let names: Vec<&str> = sets[1].metrics.iter().map(|metric| metric.name.as_str()).collect();
+        assert_eq!((names.as_slice(), sets[1].covariate_days), (&["c", "c¦yx"][..], Some(7)));
+        let longer = MetricSet::group([&metric("c", Some(14))]).remove(0);
+        assert_ne!(longer.digest, sets[1].digest, "other days are another definition");
     }
 
     #[test]

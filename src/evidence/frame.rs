@@ -228,6 +228,7 @@ mod tests {
             form: MetricForm::Mean { value },
             direction: Direction::Increase,
             window_days: 1,
+            covariate_days: None,
         };
         MetricSet::group([&metric]).remove(0)
     }

@@ -3,6 +3,7 @@
 //! Everything here is a pure function. It knows no warehouse, no database and no decision; the same cohorts give the
 //! same assessment a year later.
 
+mod adjust;
 mod altered;
 mod arms;
 mod assess;
@@ -18,6 +19,7 @@ mod reading;
 mod silence;
 mod split;
 
+pub use adjust::{Adjustment, Covariate, Unadjusted, Useless};
 pub use altered::{continued, enlarged, scaled};
 pub use assess::{Assessment, Comparison, MIN_STRATUM_UNITS, Standards, assess, assess_by, closed_by, standards};
 pub use by_metric::{ByMetric, MetricNames};

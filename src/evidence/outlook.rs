@@ -9,6 +9,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::assess::{Assessment, Comparison};
+use super::cohort::Cohort;
 use crate::domain::{Share, VariantId};
 use course::Course;
 
@@ -74,21 +75,22 @@ fn share(comparison: &Comparison<'_>, variant: VariantId) -> f64 {
 
 /// Σ n_c·n_t/(n_c + n_t) over the cohorts, to which the information is proportional.
 fn harmonic_units(comparison: &Comparison<'_>) -> f64 {
-    let mut counts: BTreeMap<(Date, i64), (u64, u64)> = BTreeMap::new();
     let since = comparison.since.unwrap_or(Date::MIN);
-    for cohort in comparison.cohorts.iter().filter(|cohort| cohort.date >= since) {
-        let (control, candidate) = counts.entry((cohort.date, cohort.epoch)).or_default();
-        if cohort.variant == comparison.control {
-            *control = cohort.health.units;
-        } else if cohort.variant == comparison.candidate {
-            *candidate = cohort.health.units;
-        }
-    }
+    let arms = [comparison.control, comparison.candidate];
+    let counting = comparison.cohorts.iter().filter(|cohort| cohort.date >= since && arms.contains(&cohort.variant));
+    let mut cohorts: Vec<&Cohort> = counting.collect();
+    let key = |cohort: &Cohort| (cohort.date, cohort.epoch);
+    cohorts.sort_by_key(|cohort| key(cohort));
+    // Metrics with different windows bring a cohort each of the same units, of which one is counted.
+    let of_both = |stratum: &[&Cohort]| {
+        let of = |arm| stratum.iter().rfind(|cohort| cohort.variant == arm).map_or(0, |cohort| cohort.health.units);
+        (of(comparison.control), of(comparison.candidate))
+    };
     let weight = |(control, candidate): (u64, u64)| {
         let (c, t) = (control as f64, candidate as f64);
         if c + t > 0.0 { c * (t / (c + t)) } else { 0.0 }
     };
-    counts.into_values().map(weight).sum()
+    cohorts.chunk_by(|a, b| key(a) == key(b)).map(|stratum| weight(of_both(stratum))).sum()
 }
 
 /// The night that lies so many nights after another.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adjust::Covariate;
 use crate::domain::{Bound, Direction};
 use crate::stats::{
     self, Arm, Arms, Better, Contrast, Insufficient, Interval, OverlapSums, Stratum, fieller, lift, log_e_one_sided,
@@ -118,6 +119,9 @@ pub struct Reading {
     pub control_units: u64,
     /// Units in the candidate that entered.
     pub candidate_units: u64,
+    /// The metric's covariate, if it has one; then the numbers here are those with it, as far as it is of use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariate: Option<Covariate>,
 }
 
 /// The effect size that a test against an absolute limit is tuned to, relative to the limit.
@@ -196,6 +200,7 @@ impl Reading {
             control_breaks_limit: false,
             control_units: 0,
             candidate_units: 0,
+            covariate: None,
         }
     }
 

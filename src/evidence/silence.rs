@@ -29,56 +29,76 @@ const EXPECTED: f64 = 30.0;
 /// `begin`, on which the present split began, do not count, nor do those after `until`, where that is given.
 ///
 /// No data are no unit, a denominator of nothing, or a sum of nothing over as many units as brought `EXPECTED` before.
-pub fn vanished<'a>(
-    cohorts: &[Cohort],
+pub fn vanished<'c>(
+    cohorts: &'c [Cohort],
     (control, candidate): (VariantId, VariantId),
     metrics: &BTreeMap<String, Metric>,
-    names: impl Iterator<Item = &'a str>,
+    names: impl Iterator<Item = &'c str>,
     (begin, as_of, until): (Date, Date, Option<Date>),
     nights: u32,
 ) -> Vec<Vanished> {
-    let mut dates: Vec<Date> = cohorts.iter().map(|cohort| cohort.date).collect();
-    dates.sort_unstable();
-    dates.dedup();
-    let places: Vec<usize> = cohorts.iter().map(|cohort| dates.partition_point(|date| *date < cohort.date)).collect();
+    let mut by_date: Vec<&Cohort> = cohorts.iter().collect();
+    by_date.sort_by_key(|cohort| cohort.date);
+    let days: Vec<&[&Cohort]> = by_date.chunk_by(|a, b| a.date == b.date).collect();
     let silent = |name: &str| {
         let metric = metrics.get(name)?;
         let due = as_of.saturating_sub(i64::from(metric.window_days).days());
         let due = until.map_or(due, |until| due.min(until));
-        let mut days: Vec<Option<(Moments, Moments)>> = vec![None; dates.len()];
+        let nights_since = |last: Option<Date>| {
+            let since = last.map_or(begin, |last| last.saturating_add(1.days())).max(begin);
+            since.until((Unit::Day, due)).map_or(0, |span| i64::from(span.get_days())) + 1
+        };
+        let days = &days[..days.partition_point(|day| day[0].date <= due)];
         let mut sought = Sought::new(name);
-        for (cohort, place) in cohorts.iter().zip(&places).filter(|(cohort, _)| cohort.date <= due) {
-            let day = &mut days[*place];
-            // Of a third arm only the day counts.
-            if cohort.variant != control && cohort.variant != candidate && day.is_some() {
-                continue;
-            }
-            let Some(moments) = sought.of(&cohort.moments) else { continue };
-            let day = day.get_or_insert_default();
-            if cohort.variant == control {
-                day.0 = day.0.merge(moments);
-            } else if cohort.variant == candidate {
-                day.1 = day.1.merge(moments);
-            }
+        let mut arms = |day: &[&'c Cohort]| arms_of(day, (control, candidate), &mut sought);
+        let has_both = |(control, candidate): &(Moments, Moments)| {
+            control.n > 0 && candidate.n > 0 && !no_denominator(metric, control, candidate)
+        };
+        // A day on which both arms brought something ends every silence before it, so the last days mostly tell enough.
+        let heard = |arms: &(Moments, Moments)| has_both(arms) && !sums_to_nothing(&arms.0.merge(&arms.1));
+        let latest = days.iter().rev().find(|day| arms(day).as_ref().is_some_and(heard));
+        if latest.is_some_and(|day| nights_since(Some(day[0].date)) < i64::from(nights)) {
+            return None;
         }
         let mut usual = Moments::default();
         let mut last = None;
         let mut missed = 0.0;
-        let days = dates.iter().zip(&days).filter_map(|(date, day)| Some((date, day.as_ref()?)));
-        for (date, (control, candidate)) in days {
-            let both = control.merge(candidate);
-            let empty = control.n == 0 || candidate.n == 0 || no_denominator(metric, control, candidate);
+        for day in days {
+            let Some(arms) = arms(day) else { continue };
+            let both = arms.0.merge(&arms.1);
             missed += if sums_to_nothing(&both) { usual.mean_y.abs() * both.n as f64 } else { -missed };
-            if !empty && missed < EXPECTED {
-                last = Some(*date);
+            if has_both(&arms) && missed < EXPECTED {
+                last = Some(day[0].date);
             }
             usual = usual.merge(&both);
         }
-        let since = last.map_or(begin, |last| last.saturating_add(1.days())).max(begin);
-        let silent = since.until((Unit::Day, due)).map_or(0, |span| i64::from(span.get_days())) + 1;
+        let silent = nights_since(last);
         (silent >= i64::from(nights)).then(|| Vanished { metric: name.to_owned(), last, nights: silent })
     };
     names.filter_map(silent).collect()
+}
+
+/// What control and the candidate have of a metric on one day; none if no cohort of that day has it.
+fn arms_of<'c>(
+    day: &[&'c Cohort],
+    (control, candidate): (VariantId, VariantId),
+    sought: &mut Sought<'c>,
+) -> Option<(Moments, Moments)> {
+    let mut arms: Option<(Moments, Moments)> = None;
+    for cohort in day {
+        // Of a third arm only the day counts.
+        if cohort.variant != control && cohort.variant != candidate && arms.is_some() {
+            continue;
+        }
+        let Some(moments) = sought.of(&cohort.moments) else { continue };
+        let arms = arms.get_or_insert_default();
+        if cohort.variant == control {
+            arms.0 = arms.0.merge(moments);
+        } else if cohort.variant == candidate {
+            arms.1 = arms.1.merge(moments);
+        }
+    }
+    arms
 }
 
 fn no_denominator(metric: &Metric, control: &Moments, candidate: &Moments) -> bool {
@@ -102,8 +122,14 @@ mod tests {
 
     fn metrics() -> BTreeMap<String, Metric> {
         let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
-        let metric =
-            Metric { name: "m".into(), description: None, form, direction: Direction::Increase, window_days: 1 };
+        let metric = Metric {
+            name: "m".into(),
+            description: None,
+            form,
+            direction: Direction::Increase,
+            window_days: 1,
+            covariate_days: None,
+        };
         [("m".to_owned(), metric)].into()
     }
 

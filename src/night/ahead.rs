@@ -130,7 +130,7 @@ impl Night<'_> {
             let closed = stored.closed_through(experiment.id, &set);
             let from = closed.map_or(first_date, |through| through.saturating_add(1.days()));
             let new = self.closable(&set, from, days).await?.map(|through| (from, through));
-            let again = closed.and_then(|through| days.touched(set.window_days, first_date, through));
+            let again = closed.and_then(|through| days.touched(&set, first_date, through));
             // Both are closed dates and lie next to each other, or nearly so.
             let Some((from, to)) = [new, again].into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
             else {

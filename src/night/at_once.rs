@@ -5,7 +5,7 @@ use tokio::sync::Mutex;
 
 use super::collect::Collected;
 use super::error::NightError;
-use super::judge::Case;
+use super::judge::{Case, Digests};
 use super::route::Route;
 use super::under_lease::under_lease;
 use super::{Mode, Night};
@@ -54,6 +54,7 @@ impl Night<'_> {
                 now: self.now,
                 settling_time: self.settling_time(),
                 by_hand_only: true,
+                digests: &Digests::default(),
             };
             let concluded = self.conclude(&case, &record, &Route::default(), mode, report).await?;
             report.experiments.push(concluded);

@@ -11,7 +11,7 @@ use crate::apply::chain;
 use crate::config::{Config, RestatementWord};
 use crate::control::ControlStore;
 use crate::domain::FieldRoot;
-use crate::evidence::{Day, DayState, judge_day};
+use crate::evidence::{Day, DayState, MetricSet, judge_day};
 use crate::warehouse::{Warehouse, WarehouseError};
 
 /// What is known of the day partitions.
@@ -156,8 +156,8 @@ impl<'a> Days<'a> {
     }
 
     /// The closed cohorts of `first..=last` that the restated days touch, from the first to the last.
-    pub(super) fn touched(&self, window_days: u16, first: Date, last: Date) -> Option<(Date, Date)> {
-        let touched = self.restated.iter().filter_map(|day| touched_by(day.date, window_days, first, last));
+    pub(super) fn touched(&self, set: &MetricSet, first: Date, last: Date) -> Option<(Date, Date)> {
+        let touched = self.restated.iter().filter_map(|day| touched_by(day.date, set, first, last));
         touched.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 

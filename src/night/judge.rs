@@ -1,5 +1,6 @@
 //! The pure middle of a night for one experiment: assess every candidate, decide, plan.
 
+mod digests;
 mod faults;
 mod state;
 
@@ -28,6 +29,7 @@ use crate::evidence::{
 };
 use crate::plan::{Moment, Plan, Versions, is_retired, plan};
 use crate::report::{CandidateReport, ExperimentReport, Restatement, Standing};
+pub(super) use digests::Digests;
 use faults::unfrozen;
 pub use faults::{own_faults, shared_faults};
 use state::{outside_epoch, state_of};
@@ -39,6 +41,7 @@ pub(super) struct Judged {
     pub(super) plan: Plan,
     /// What it was judged by.
     pub(super) rules: Rules,
+    pub(super) rules_digest: String,
     /// How that differs from the last night's.
     pub(super) amendment: Option<Amendment>,
     /// The first day whose units count, where the rules were changed on the way.
@@ -81,6 +84,8 @@ pub(super) struct Case<'a> {
     pub(super) settling_time: SignedDuration,
     /// The only candidates to judge: those that somebody takes off at once. All of them if false.
     pub(super) by_hand_only: bool,
+    /// The digests of the rules that are known already.
+    pub(super) digests: &'a Digests,
 }
 
 /// Judges one experiment. Pure: the same record and cohorts give the same result.
@@ -174,8 +179,9 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
     let told: Vec<_> = record.acts.iter().map(|act| act.id).collect();
     let held: Vec<_> = candidates.iter().map(|c| &c.facts.wish.hold).collect();
     let frozen = frozen.map(|frozen| frozen.name);
+    let rules_digest = case.digests.of(&rules);
     let given = json!([
-        rules.digest(),
+        rules_digest,
         since,
         arms.len(),
         config.max_multiple_exposure(),
@@ -191,6 +197,7 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
         candidates,
         plan,
         rules,
+        rules_digest,
         amendment,
         since,
         restatement: collected.restatement.clone(),

@@ -34,10 +34,10 @@ impl RestatedDay {
 }
 
 /// The closed cohorts of `first..=last` that events of a day touch: those of whoever was first exposed on it, or a window
-/// before.
-pub(super) fn touched_by(day: Date, window_days: u16, first: Date, last: Date) -> Option<(Date, Date)> {
-    let from = day.saturating_sub(i64::from(window_days).days()).max(first);
-    let to = day.min(last);
+/// before, or has it among the days of a covariate.
+pub(super) fn touched_by(day: Date, set: &MetricSet, first: Date, last: Date) -> Option<(Date, Date)> {
+    let from = day.saturating_sub(i64::from(set.window_days).days()).max(first);
+    let to = day.saturating_add(i64::from(set.covariate_days.unwrap_or(0)).days()).min(last);
     (from <= to).then_some((from, to))
 }
 
@@ -61,7 +61,7 @@ impl Night<'_> {
         let mut differing = Vec::new();
         let restated: Vec<Date> = days.restated().iter().map(|day| day.date).collect();
         for day in restated {
-            let Some(dates) = touched_by(day, set.window_days, first, last) else { continue };
+            let Some(dates) = touched_by(day, set, first, last) else { continue };
             let Ok(again) = self.close(record, set, dates, ahead).await else {
                 // The stored evidence stands, and the day is looked at again by the next night.
                 days.keep_restated(day);
@@ -128,5 +128,31 @@ impl Night<'_> {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::domain::{Measure, Metric, Value};
+
+    #[test]
+    fn a_day_touches_whoever_has_it_in_a_window_or_before_exposure() {
+        let value = || Measure { event: "e".into(), value: Value::Count };
+        let set = |covariate_days| {
+            MetricSet::group([&Metric { window_days: 2, covariate_days, ..Metric::of_units("m", value()) }]).remove(0)
+        };
+        let (first, last) = (date(2026, 3, 1), date(2026, 3, 20));
+        let touched =
+            |days, day: i8| touched_by(date(2026, 3, day), &set(days), first, last).map(|(a, b)| (a.day(), b.day()));
+        assert_eq!(touched(None, 5), Some((3, 5)));
+        assert_eq!(touched(Some(7), 5), Some((3, 12)));
+        assert_eq!(touched(Some(7), 18), Some((16, 20)));
+        // A day before the first cohort is in nobody's window, and in the past of some.
+        let eve = date(2026, 2, 26);
+        assert_eq!(touched_by(eve, &set(None), first, last), None);
+        assert_eq!(touched_by(eve, &set(Some(7)), first, last), Some((first, date(2026, 3, 5))));
     }
 }

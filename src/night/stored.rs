@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use tokio::sync::mpsc;
 
 use super::Night;
+use super::judge::Digests;
 use crate::control::{AllProgress, ControlError, ControlStore, ExperimentRecord};
 use crate::domain::{ExperimentId, Percentiles};
 use crate::evidence::{Cohort, MetricSet};
@@ -27,6 +28,8 @@ pub(super) struct Stored<'a> {
     /// The fields whose percentiles are shown, each with the metrics of its edges.
     pub(super) shown: Vec<(Percentiles, MetricSet)>,
     progress: AllProgress,
+    /// What is known of the rules that most of them share.
+    pub(super) digests: Digests,
     /// What is still to come.
     order: VecDeque<(ExperimentId, Arc<MetricSet>)>,
     coming: mpsc::Receiver<Loaded>,
@@ -85,6 +88,14 @@ impl<'a> Night<'a> {
                 }
             }
         });
-        Stored { control: self.control, sets, shown: self.shown(), progress, order, coming }
+        Stored {
+            control: self.control,
+            sets,
+            shown: self.shown(),
+            progress,
+            digests: Digests::default(),
+            order,
+            coming,
+        }
     }
 }

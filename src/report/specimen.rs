@@ -44,6 +44,7 @@ fn reading(metric: &str, verdict: Verdict, effect: Option<f64>) -> Reading {
         control_breaks_limit: false,
         control_units: 40_000,
         candidate_units: 10_000,
+        covariate: None,
     }
 }
 

@@ -109,31 +109,41 @@ pub fn overlap(strata: &[Stratum]) -> Result<Arms, Insufficient> {
     sums.arms()
 }
 
-/// Neighbouring strata of one epoch, joined.
+/// Neighbouring strata of one epoch, joined until each has `min_candidate` candidate units and two units in both arms; what
+/// is left over waits for more. A whole stratum never changes when days are added. Counts alone decide, so the joining
+/// cannot depend on the outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Joined {
+    min_candidate: u64,
     /// Strata that are large enough, in date order.
     pub whole: Vec<Stratum>,
     /// The last days, as long as they are not enough.
     pub waiting: Option<Stratum>,
 }
 
-/// Joins neighbouring strata of ONE epoch, in date order, until each has `min_candidate` candidate units and two units in
-/// both arms; what is left over waits for more. A whole stratum never changes when days are added. Counts alone decide, so
-/// the joining cannot depend on the outcome.
-pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Joined {
-    let mut merged: Vec<Stratum> = Vec::with_capacity(strata.len());
-    let mut open: Option<Stratum> = None;
-    for stratum in strata {
-        let joined = open.map_or(*stratum, |o| o.merge(stratum));
-        if joined.candidate.n >= min_candidate && joined.is_usable() {
-            merged.push(joined);
-            open = None;
+impl Joined {
+    /// Of no day yet.
+    pub fn new(min_candidate: u64) -> Self {
+        Joined { min_candidate, whole: Vec::new(), waiting: None }
+    }
+
+    /// Adds the next day.
+    pub fn add(&mut self, stratum: &Stratum) {
+        let joined = self.waiting.map_or(*stratum, |waiting| waiting.merge(stratum));
+        if joined.candidate.n >= self.min_candidate && joined.is_usable() {
+            self.whole.push(joined);
+            self.waiting = None;
         } else {
-            open = Some(joined);
+            self.waiting = Some(joined);
         }
     }
-    Joined { whole: merged, waiting: open }
+}
+
+/// The strata of ONE epoch, in date order, [`Joined`].
+pub fn merge_small(strata: &[Stratum], min_candidate: u64) -> Joined {
+    let mut joined = Joined::new(min_candidate);
+    strata.iter().for_each(|stratum| joined.add(stratum));
+    joined
 }
 
 /// The weighted sums of [`overlap`], to which strata can be added one by one: a night costs one addition.

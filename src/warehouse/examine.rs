@@ -135,9 +135,10 @@ pub(super) fn rehearsal(metric: &Metric, day: Date) -> Result<Needs, WarehouseEr
     };
     let begin = instant_of(midnight(day)).unwrap_or(Timestamp::UNIX_EPOCH);
     let end = instant_of(next_midnight(midnight(day))).unwrap_or(begin + SignedDuration::from_hours(24));
+    let companions = metric.companions();
     Needs::of(&CohortRequest {
         experiment: &experiment,
-        metrics: vec![metric],
+        metrics: std::iter::once(metric).chain(&companions).collect(),
         window_days: metric.window_days,
         from: day,
         to: day,

@@ -60,7 +60,14 @@ pub(crate) fn ratio(name: &str, numerator: Measure, denominator: Measure) -> Met
 }
 
 fn metric(name: &str, form: MetricForm) -> Metric {
-    Metric { name: name.to_owned(), description: None, form, direction: Direction::Increase, window_days: 1 }
+    Metric {
+        name: name.to_owned(),
+        description: None,
+        form,
+        direction: Direction::Increase,
+        window_days: 1,
+        covariate_days: None,
+    }
 }
 
 /// Cohorts of `from..=to`, all in epoch 0.

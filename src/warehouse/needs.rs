@@ -25,7 +25,7 @@ pub(crate) struct Needs {
     pub events: Vec<String>,
     /// The fields in use, in order.
     pub fields: Vec<Field>,
-    /// Which event type must carry which field, as places in `events` and `fields`.
+    /// Which event type must carry which field inside the window, as places in `events` and `fields`.
     pub readings: Vec<Reading>,
     /// The per-unit sums in use, in the order in which the metrics name them.
     pub sums: Vec<UnitSum>,
@@ -35,12 +35,16 @@ pub(crate) struct Needs {
     pub spans: Vec<Span>,
     /// The first instant of the first cohort date.
     pub exposed_from: Micros,
+    /// The first instant whose events may count: earlier by the days of a covariate.
+    pub events_from: Micros,
     /// The first instant after the last window.
     pub events_to: Micros,
     /// The metric window in days.
     pub window_days: u16,
     /// The metric window.
     pub window: Micros,
+    /// How long before exposure events count for covariates; 0 where no metric has one.
+    pub before: Micros,
     /// The earliest instant at which the experiment may have assigned a unit.
     pub assigning_since: Micros,
 }
@@ -57,7 +61,8 @@ pub(crate) struct Reading {
 /// One sum per unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct UnitSum {
-    /// Place in [`Needs::events`].
+    /// Place in [`Needs::events`] for events inside the window; for events before exposure [`Needs::inside`] places further.
+    /// So an event is one or the other, and whatever comes after need not know which.
     pub event: usize,
     /// What each event adds.
     pub adds: Adds,
@@ -113,6 +118,7 @@ impl Needs {
             let (name, days, window) = (&other.name, other.window_days, request.window_days);
             return Err(bad(format!("metric {name:?} has a window of {days} days among metrics of {window} days")));
         }
+        let before = days_before(request).map_err(bad)?;
         let (exposed_from, exposed_to) = (micros(request.exposed_from()), micros(request.exposed_to()));
         let spans = clipped_spans(request, exposed_from, exposed_to).map_err(bad)?;
         let first_span = request.spans.iter().map(|span| micros(span.from)).min().unwrap_or(exposed_from);
@@ -130,9 +136,11 @@ impl Needs {
             metrics: Vec::new(),
             spans,
             exposed_from,
+            events_from: exposed_from - before,
             events_to: micros(request.events_to()),
             window_days: request.window_days,
             window: length(request.window()),
+            before,
             assigning_since: start.min(first_span),
         };
         needs.name_events_and_fields(request);
@@ -147,8 +155,9 @@ impl Needs {
                     metric.name
                 )));
             };
-            let numerator = needs.sum(numerator);
-            let denominator = metric.denominator().map(|measure| needs.sum(measure));
+            let (above, below) = metric.counts_before();
+            let numerator = needs.sum(numerator, above);
+            let denominator = metric.denominator().map(|measure| needs.sum(measure, below));
             needs.metrics.push(MetricNeed { name: metric.name.clone(), numerator, denominator });
         }
         Ok(needs)
@@ -170,6 +179,11 @@ impl Needs {
         next_midnight(instant) + self.window
     }
 
+    /// How many places events inside windows have. The same events have as many more before exposure, in the same order.
+    pub(crate) fn inside(&self) -> usize {
+        self.events.len()
+    }
+
     /// Sorted names first, so that equal requests make equal queries whatever the order of their metrics.
     fn name_events_and_fields(&mut self, request: &CohortRequest<'_>) {
         let measures = || request.metrics.iter().flat_map(|metric| metric.measures());
@@ -181,8 +195,8 @@ impl Needs {
         self.fields.dedup();
     }
 
-    /// The place of a measure's sum, added if it is new.
-    fn sum(&mut self, measure: &Measure) -> usize {
+    /// The place of a measure's sum inside the window or before exposure, added if it is new.
+    fn sum(&mut self, measure: &Measure, before: bool) -> usize {
         let event = self.events.partition_point(|name| *name < measure.event);
         let mut place_of = |field: &Field| {
             let field = self.fields.partition_point(|known| known < field);
@@ -199,11 +213,25 @@ impl Needs {
             // Refused before: nothing exceeds what is not known.
             Value::CountUnfrozen(field) => Adds::OneAbove(place_of(field), f64::INFINITY),
         };
-        let sum = UnitSum { event, adds };
+        let sum = UnitSum { event: if before { self.inside() + event } else { event }, adds };
         self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
             self.sums.push(sum);
             self.sums.len() - 1
         })
+    }
+}
+
+/// How long before exposure the request's metrics count events. One length for all, so that an event is either inside the
+/// window, or before, or neither.
+fn days_before(request: &CohortRequest<'_>) -> Result<Micros, String> {
+    let mut lengths = request.metrics.iter().filter_map(|metric| Some((metric, metric.days_before()?)));
+    let Some((_, days)) = lengths.next() else { return Ok(0) };
+    match lengths.find(|(_, other)| *other != days) {
+        Some((metric, other)) => {
+            let name = &metric.name;
+            Err(format!("metric {name:?} counts events of {other} days before exposure among metrics of {days} days"))
+        }
+        None => Ok(i64::from(days) * DAY),
     }
 }
 

@@ -178,8 +178,22 @@ fn metrics(window_days: u16) -> Vec<Metric> {
         form,
         direction: Direction::Increase,
         window_days,
+        covariate_days: None,
     })
     .collect()
+}
+
+/// Each of these with a covariate, and what is read beside it.
+fn with_covariates(metrics: Vec<Metric>, days: u16) -> Vec<Metric> {
+    let with = |metric| Metric { covariate_days: Some(days), ..metric };
+    metrics
+        .into_iter()
+        .map(with)
+        .flat_map(|metric| {
+            let companions = metric.companions();
+            std::iter::once(metric).chain(companions)
+        })
+        .collect()
 }
 
 /// Every column but the floats, as text.
@@ -260,6 +274,47 @@ async fn compare(once: bool, exposed_by: ExposedBy) {
                     format!("{name}, experiment {experiment}, window {window_days}, {exposed_by:?}, once {once}");
                 let told = engine.collect(&request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
                 assert_agree(&what, &told, &expected);
+            }
+        }
+    }
+}
+
+/// Sums before exposure, whose days end within the world's and behind its first day, in every form and over both shards.
+#[tokio::test]
+async fn covariates_have_the_same_moments_everywhere() {
+    let loaded = loaded().await;
+    CLICKHOUSE.get_or_init(async || Clickhouse::shared().await.url(0)).await;
+    for (once, exposed_by, experiment, window_days, days) in [
+        (true, ExposedBy::Assignment, 0, 1, 2),
+        (false, ExposedBy::Assignment, 1, 2, 14),
+        (false, ExposedBy::Event, 2, 1, 1),
+    ] {
+        let lake = loaded.dir.path().join(if once { "once" } else { "" });
+        let lake = LakeWarehouse::open(lake).unwrap();
+        let plain = metrics(window_days);
+        let metrics = with_covariates(metrics(window_days), days);
+        let request = loaded.world.request(experiment, &metrics, exposed_by);
+        let expected = lake.collect(&request).await.unwrap();
+        assert_eq!(expected.moments.height(), 8 * (6 * 6 + 2 * 2));
+        let without = lake.collect(&loaded.world.request(experiment, &plain, exposed_by)).await.unwrap();
+        assert_eq!(keys(&expected.health), keys(&without.health), "what was before is no event of the window");
+        let moments = &expected.moments;
+        let at = (0..moments.height()).filter(|row| {
+            let metric = moments.column("metric").unwrap().get(*row).unwrap();
+            metric.get_str() == Some("plans¦yx")
+        });
+        let c_yx = moments.column("c_yd").unwrap().f64().unwrap();
+        assert!(at.filter(|row| c_yx.get(*row) != Some(0.0)).count() >= 6, "the past of many units is known");
+        for (name, engine) in engines(loaded, once).await {
+            let what = format!("{name}, experiment {experiment}, {days} days before, {exposed_by:?}, once {once}");
+            // Alone, and beside a request that reads nothing of before.
+            let told = engine.collect(&request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert_agree(&what, &told, &expected);
+            let other = loaded.world.request(experiment, &plain, exposed_by);
+            let both = engine.collect_many(&[request.clone(), other.clone(), request.clone(), other]).await;
+            for (place, told) in both.iter().enumerate() {
+                let told = told.as_ref().unwrap_or_else(|error| panic!("{what}: {error:?}"));
+                assert_agree(&format!("{what}, together"), told, if place % 2 == 0 { &expected } else { &without });
             }
         }
     }

@@ -42,7 +42,10 @@ fn metrics() -> BTreeMap<String, Metric> {
     let metric = |(name, direction): (&str, Direction)| {
         let value = Measure { event: "e".into(), value: Value::Count };
         let form = MetricForm::Mean { value };
-        (name.to_owned(), Metric { name: name.into(), description: None, form, direction, window_days: 1 })
+        (
+            name.to_owned(),
+            Metric { name: name.into(), description: None, form, direction, window_days: 1, covariate_days: None },
+        )
     };
     METRICS.into_iter().zip([Direction::Increase, Direction::Decrease]).map(metric).collect()
 }

@@ -70,7 +70,10 @@ fn policy(max_nights: Option<u32>, superior: bool) -> Policy {
 fn metrics() -> BTreeMap<String, Metric> {
     let metric = |(name, direction): (&str, Direction)| {
         let form = MetricForm::Mean { value: Measure { event: "e".into(), value: Value::Count } };
-        (name.to_owned(), Metric { name: name.into(), description: None, form, direction, window_days: 1 })
+        (
+            name.to_owned(),
+            Metric { name: name.into(), description: None, form, direction, window_days: 1, covariate_days: None },
+        )
     };
     METRICS.into_iter().zip([Direction::Increase, Direction::Decrease, Direction::Decrease]).map(metric).collect()
 }

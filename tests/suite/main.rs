@@ -9,6 +9,7 @@ mod chat_real;
 mod checks;
 mod concurrency;
 mod conformance;
+mod covariates;
 mod crash;
 mod dashboards;
 mod decide_properties;

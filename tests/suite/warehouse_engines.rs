@@ -59,6 +59,7 @@ pub fn latency() -> Metric {
         },
         direction: Direction::Decrease,
         window_days: 1,
+        covariate_days: None,
     }
 }
 

@@ -50,6 +50,7 @@ async fn collect(warehouse: &PostgresWarehouse) -> Result<Collected, WarehouseEr
         form: MetricForm::Mean { value },
         direction: Direction::Decrease,
         window_days: 1,
+        covariate_days: None,
     };
     let request = CohortRequest {
         experiment: &experiment,

@@ -114,7 +114,7 @@ fn place(config: &Config, metric: &Metric, measure: Option<&Measure>) -> String 
         keys.push(match &metric.form {
             MetricForm::Mean { .. } => "value",
             MetricForm::Ratio { numerator, .. } if numerator == measure => "numerator",
-            MetricForm::Ratio { .. } => "denominator",
+            MetricForm::Ratio { .. } | MetricForm::Pair { .. } => "denominator",
             MetricForm::Aggregate(_) => "aggregate",
         });
         keys.extend(match &measure.value {

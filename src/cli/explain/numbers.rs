@@ -7,7 +7,7 @@ use crate::cli::output::{keep_whole, table};
 use crate::cli::shown::{Tone, clock, labelled, mark, marked, painted, plain, tight, whole};
 use crate::decide::{EValue, Finding, Rounded};
 use crate::domain::{OnHarm, Rules, SuccessTest};
-use crate::evidence::{PromotionLook, Reading, Verdict};
+use crate::evidence::{Adjustment, Covariate, PromotionLook, Reading, Unadjusted, Verdict};
 
 /// A row per guardrail and success metric.
 pub(super) fn metrics(explanation: &Explanation) -> String {
@@ -57,7 +57,31 @@ fn effect(reading: &Reading) -> String {
     if reading.control_breaks_limit {
         lines.push("control breaks it, too".to_owned());
     }
+    if let Some(covariate) = &reading.covariate {
+        lines.extend(adjusted(reading, covariate));
+    }
     tight(&lines.join("\n"))
+}
+
+/// What the metric's covariate did, and what would have been read without it.
+fn adjusted(reading: &Reading, covariate: &Covariate) -> Vec<String> {
+    let days = match covariate.days {
+        1 => "the day before exposure".to_owned(),
+        days => format!("the {days} days before exposure"),
+    };
+    match &covariate.adjustment {
+        Adjustment::Waiting => vec![format!("by {days} from the first look on")],
+        Adjustment::NotMade { why } => vec![format!("not adjusted by {days}: {}", plain(&why.to_string()))],
+        Adjustment::Made { theta, saved, unadjusted } => {
+            let Unadjusted { control, candidate, effect, standard_error, interval } = *unadjusted;
+            let without = Reading { control, candidate, effect, standard_error, interval, ..reading.clone() };
+            let (share, more) = (Rounded(100.0 * saved.abs()), if *saved < 0.0 { "more" } else { "less" });
+            vec![
+                format!("adjusted by {days}: θ {}, {share} % {more} variance", Rounded(*theta)),
+                format!("without: {}", Finding::from(&without).measured()),
+            ]
+        }
+    }
 }
 
 fn guardrail_role(reading: &Reading, rules: Option<&Rules>) -> &'static str {

@@ -26,6 +26,7 @@ fn reading(verdict: Verdict) -> Reading {
         control_breaks_limit: false,
         control_units: 900,
         candidate_units: 100,
+        covariate: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::line::Bar;
 use super::{Tone, plain};
 use crate::decide::{EValue, Percent, Rounded};
 use crate::domain::{Bound, Direction};
-use crate::evidence::{Reading, Scale, Verdict};
+use crate::evidence::{Adjustment, Covariate, Reading, Scale, Verdict};
 use crate::report::words::Words;
 
 /// One metric.
@@ -30,6 +30,8 @@ pub struct MetricRow {
     pub verdict: String,
     /// Why there is no verdict, where there is none.
     pub missing: Option<String>,
+    /// What its covariate did for it, where it has one and was looked at.
+    pub adjusted: Option<String>,
     /// What the verdict means.
     pub tone: Tone,
     /// The e-value of harm.
@@ -73,6 +75,21 @@ fn end_of(scale: Scale, end: f64) -> String {
     }
 }
 
+/// What a covariate did; nothing while it waits for the first look.
+fn adjusted(covariate: &Covariate, words: &Words) -> Option<String> {
+    let days = u64::from(covariate.days);
+    let filled = |key: &str, saved: f64| {
+        let saved = format!("{} %", Rounded(100.0 * saved));
+        Some(words.render(key, Some(days), &[("n", &days), ("saved", &saved)]))
+    };
+    match &covariate.adjustment {
+        Adjustment::Waiting => None,
+        Adjustment::Made { saved, .. } if *saved >= 0.0 => filled("adjusted", *saved),
+        Adjustment::Made { saved, .. } => filled("adjusted_in_vain", -saved),
+        Adjustment::NotMade { why } => Some(words.fill("not_adjusted", &[("why", &plain(&why.to_string()))])),
+    }
+}
+
 impl MetricRow {
     /// The row of a reading.
     pub fn of(reading: &Reading, success: bool, words: &Words) -> MetricRow {
@@ -104,9 +121,36 @@ impl MetricRow {
                 | Verdict::Inconclusive
                 | Verdict::NoData => None,
             },
+            adjusted: reading.covariate.as_ref().and_then(|covariate| adjusted(covariate, words)),
             tone: tone_of(&reading.verdict),
             e_value: words.fill("e_value", &[("e", &EValue(reading.log_e_harm))]),
             bar: Bar::of(reading),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Unadjusted, Useless};
+
+    #[test]
+    fn a_covariate_is_told_in_one_phrase() {
+        let unadjusted =
+            Unadjusted { control: None, candidate: None, effect: None, standard_error: None, interval: None };
+        let made = |saved| Adjustment::Made { theta: 0.7, saved, unadjusted };
+        let told = |days, adjustment| adjusted(&Covariate { days, adjustment }, &Words::built_in());
+        assert_eq!(
+            told(14, made(0.434)).as_deref(),
+            Some("adjusted by the 14 days before exposure: 43.4 % less variance")
+        );
+        assert_eq!(told(1, made(0.5)).as_deref(), Some("adjusted by the day before exposure: 50 % less variance"));
+        assert_eq!(told(7, made(-0.02)).as_deref(), Some("adjusted by the 7 days before exposure: 2 % more variance"));
+        assert_eq!(told(7, Adjustment::Waiting), None);
+        let weak = Adjustment::NotMade { why: Useless::Weak { explained: 0.004 } };
+        assert_eq!(
+            told(7, weak).as_deref(),
+            Some("not adjusted: what units did before explains 0.4 % of it, and less than 1 % is of no use")
+        );
     }
 }

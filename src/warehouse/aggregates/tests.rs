@@ -16,7 +16,14 @@ const TABLE: &str = "CREATE TABLE exp_metric_aggregates (
 fn of(name: &str, of: AggregateOf, effect: f64) -> Metric {
     let design_effect = DesignEffect::try_from(effect).unwrap();
     let form = MetricForm::Aggregate(Aggregate { of, design_effect });
-    Metric { name: name.into(), description: None, form, direction: Direction::Decrease, window_days: 1 }
+    Metric {
+        name: name.into(),
+        description: None,
+        form,
+        direction: Direction::Decrease,
+        window_days: 1,
+        covariate_days: None,
+    }
 }
 
 fn latency(effect: f64) -> Metric {

@@ -43,7 +43,17 @@ impl<'a> Days<'a> {
     pub(super) fn find(&mut self, request: &Request<'_>, window: i64) -> Result<(), WarehouseError> {
         let Some((first, last)) = request.cohorts else { return Ok(()) };
         let wanted = events::wanted(request.needs);
-        for day in (first..=last + window).filter(|day| request.reads_events_of(*day, window)) {
+        let before = request.before();
+        if before > 0 {
+            let wanted = events::wanted_before(request.needs);
+            for day in (first - before..=last).filter(|day| request.reads_events_before_on(*day, window)) {
+                // Nothing is known of a unit before its past was written, and that is the same in every arm.
+                if let Some(found) = look(self.folders, &mut self.events, Table::Events, day)? {
+                    check(found, &wanted)?;
+                }
+            }
+        }
+        for day in (first..=last + window).filter(|day| request.reads_windows_on(*day, window)) {
             // A day without any events would count as a day of zeros: missing is not zero.
             let reason = "there are no events, though the windows reach into that day";
             let found = look(self.folders, &mut self.events, Table::Events, day)?;

@@ -172,6 +172,16 @@ pub(super) fn wanted(needs: &Needs) -> Vec<Wanted> {
     wanted
 }
 
+/// The same of a day that is read for what happened before exposure alone. It may lie long ago, when a field was not written
+/// yet: then there is nothing to add up.
+pub(super) fn wanted_before(needs: &Needs) -> Vec<Wanted> {
+    let lenient = |wanted: Wanted| match wanted.absence {
+        Absence::FaultForWholeDay(_) => Wanted { absence: Absence::Null, ..wanted },
+        Absence::Fault | Absence::Constant(_) | Absence::Null => wanted,
+    };
+    wanted(needs).into_iter().map(lenient).collect()
+}
+
 /// A key of `metrics` is a column of its own name; those of the other roots carry the root before a dot.
 pub(super) fn column_of(field: &Field) -> String {
     match field.root {

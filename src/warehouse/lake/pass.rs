@@ -30,8 +30,9 @@ const SHORT: i64 = 4;
 
 type Answer = Result<Collected, WarehouseError>;
 
-/// What requests must share to be read together: the window, and the source of exposures.
-type Shared = (u16, Option<String>);
+/// What requests must share to be read together: the window, how long before exposure events count, and the source of
+/// exposures.
+type Shared = (u16, i64, Option<String>);
 
 /// Answers all requests, each for itself.
 pub(super) fn collect_many(folders: &Folders, requests: Vec<Result<Needs, WarehouseError>>) -> Vec<Answer> {
@@ -39,7 +40,9 @@ pub(super) fn collect_many(folders: &Folders, requests: Vec<Result<Needs, Wareho
     let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(requests.len());
     for (place, needs) in requests.into_iter().enumerate() {
         match needs {
-            Ok(needs) => groups.entry((needs.window_days, carried_by(&needs))).or_default().push((place, needs)),
+            Ok(needs) => {
+                groups.entry((needs.window_days, needs.before, carried_by(&needs))).or_default().push((place, needs))
+            }
             Err(error) => answers.push((place, Err(error))),
         }
     }
@@ -79,6 +82,8 @@ struct Pass<'a> {
     requests: Vec<Request<'a>>,
     days: Days<'a>,
     window: i64,
+    /// The days before exposure whose events count.
+    before: i64,
 }
 
 /// A request and what it wants of the days, counted from 1970.
@@ -107,8 +112,8 @@ enum Read {
 enum Turn {
     /// That day's assignments are noted: those held already, and so many row groups.
     Assignments { day: i64, groups: usize },
-    /// That day's cohorts are opened, so many row groups of its events counted, and the cohorts whose window ends with
-    /// it closed.
+    /// The cohorts are opened for which that day is the first to be read, so many row groups of its events counted, and the
+    /// cohorts whose window ends with it closed.
     Events { day: i64, groups: usize },
 }
 
@@ -129,21 +134,38 @@ impl<'a> Request<'a> {
         self.fault.is_none() && self.cohorts.is_some_and(|(_, last)| (self.since..=last + window).contains(&day))
     }
 
-    pub(super) fn reads_events_of(&self, day: i64, window: i64) -> bool {
+    /// The days before exposure whose events count.
+    pub(super) fn before(&self) -> i64 {
+        self.needs.before / DAY
+    }
+
+    /// Whether a window reaches into that day.
+    pub(super) fn reads_windows_on(&self, day: i64, window: i64) -> bool {
         self.fault.is_none() && (day - window..=day).any(|day| self.needs.has_cohort_on(day))
+    }
+
+    /// Whether that day is read for what happened before exposure alone.
+    pub(super) fn reads_events_before_on(&self, day: i64, window: i64) -> bool {
+        self.reads_events_of(day, window) && !self.reads_windows_on(day, window)
+    }
+
+    fn reads_events_of(&self, day: i64, window: i64) -> bool {
+        let cohorts = day - window..=day + self.before();
+        self.fault.is_none() && cohorts.into_iter().any(|day| self.needs.has_cohort_on(day))
     }
 }
 
 impl<'a> Pass<'a> {
     fn new(folders: &'a Folders, requests: &[&'a Needs]) -> Result<Self, WarehouseError> {
         let window = requests.first().map_or(1, |needs| i64::from(needs.window_days));
+        let before = requests.first().map_or(0, |needs| needs.before / DAY);
         let carried_by = requests.first().and_then(|needs| carried_by(needs));
         let mut days = Days::of(folders, carried_by.as_deref())?;
         let mut requests: Vec<Request<'_>> = requests.iter().map(|needs| Request::of(needs)).collect();
         for request in &mut requests {
             request.fault = days.find(request, window).err();
         }
-        Ok(Self { keys: Keys::new(), carried_by, requests, days, window })
+        Ok(Self { keys: Keys::new(), carried_by, requests, days, window, before })
     }
 
     /// The rows of each request, or why it has none; an error where the pass as a whole broke off.
@@ -197,8 +219,8 @@ impl<'a> Pass<'a> {
                         }
                     }
                     Turn::Events { day, groups } => {
-                        if day <= last {
-                            noted.open(day, &programs, &mut open);
+                        if day + self.before <= last {
+                            noted.open(day + self.before, &programs, &mut open);
                         }
                         open.index();
                         for _ in 0..groups {
@@ -260,7 +282,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What is read and what is done: a day's cohorts are opened once the assignments up to the end of their window are
-    /// noted. Those from `first` on may be held already.
+    /// noted, and then their events are read from the first that counts. Assignments from `first` on may be held already.
     fn turns(&self, first: i64, last: i64, held: bool) -> (Vec<Task<'_>>, Vec<Turn>) {
         let (mut tasks, mut turns) = (Vec::new(), Vec::new());
         let earlier = self.days.assignments.range(..first).map(|(day, _)| *day);
@@ -271,10 +293,10 @@ impl<'a> Pass<'a> {
             tasks.extend(groups.into_iter().map(Task::Assignments));
             let opens = day - self.window;
             if opens >= first {
-                self.count(opens, &mut tasks, &mut turns);
+                self.count(opens - self.before, &mut tasks, &mut turns);
             }
         }
-        for day in last + 1..=last + self.window {
+        for day in last + 1 - self.before..=last + self.window {
             self.count(day, &mut tasks, &mut turns);
         }
         (tasks, turns)

@@ -26,10 +26,14 @@ pub(crate) struct Program {
     /// Place of its type of units in [`Reads::unit_types`].
     unit_type: u8,
     window: Micros,
+    /// How long before exposure events count.
+    before: Micros,
     /// How many sums a unit has.
     sums: usize,
     /// Per event type of [`Reads::types`], what an event does; `None` if the request does not read it.
     by_type: Vec<Option<Vec<Step>>>,
+    /// The same of an event before exposure.
+    before_by_type: Vec<Option<Vec<Step>>>,
 }
 
 /// What one event does to the sums of a unit; places of fields and sums.
@@ -48,8 +52,8 @@ enum Step {
 impl Program {
     pub(crate) fn of(needs: &Needs, reads: &Reads) -> Self {
         let place_of = |field: usize| reads.fields.iter().position(|known| *known == needs.fields[field]).unwrap_or(0);
-        let steps = |name: &String| {
-            let event = needs.events.iter().position(|known| known == name)?;
+        let steps = |name: &String, first: usize| {
+            let event = first + needs.events.iter().position(|known| known == name)?;
             let checks = needs.readings.iter().filter(|reading| reading.event == event);
             let checks = checks.map(|reading| Step::Check { field: place_of(reading.field) });
             let sums = needs.sums.iter().enumerate().filter(|(_, sum)| sum.event == event);
@@ -64,8 +68,10 @@ impl Program {
         Self {
             unit_type: u8::try_from(unit_type).unwrap_or(ANY_UNIT),
             window: needs.window,
+            before: needs.before,
             sums: needs.sums.len(),
-            by_type: reads.types.iter().map(steps).collect(),
+            by_type: reads.types.iter().map(|name| steps(name, 0)).collect(),
+            before_by_type: reads.types.iter().map(|name| steps(name, needs.inside())).collect(),
         }
     }
 }
@@ -222,10 +228,13 @@ impl Open {
                 let exposure = &self.exposures[*place as usize];
                 let program = &programs[exposure.request as usize];
                 let row = *row as usize;
-                let Some(steps) = &program.by_type[usize::from(events.types[row])] else { continue };
+                let inside = events.instants[row] >= exposure.assigned_at;
+                let by_type = if inside { &program.by_type } else { &program.before_by_type };
+                let Some(steps) = &by_type[usize::from(events.types[row])] else { continue };
                 let place = exposure.sums as usize..exposure.sums as usize + program.sums;
                 let rests = self.rests.as_mut().map_or(&mut [][..], |rests| &mut rests[place.clone()]);
                 let health = &mut self.strata[exposure.stratum as usize].row;
+                health.events += i64::from(inside);
                 run(steps, events, row, (&mut self.sums[place], rests), health);
             }
         }
@@ -247,7 +256,7 @@ impl Open {
             let program = &programs[exposure.request as usize];
             let since_exposure = events.instants[row].saturating_sub(exposure.assigned_at);
             let unit_type = events.unit_types[row];
-            (0..program.window).contains(&since_exposure)
+            (-program.before..program.window).contains(&since_exposure)
                 && (unit_type == program.unit_type || unit_type == ANY_UNIT)
                 && program.by_type[usize::from(events.types[row])].is_some()
         });
@@ -317,7 +326,6 @@ impl Open {
 /// What one event does. Without room for what rounding takes from sums, that is lost.
 #[inline]
 fn run(steps: &[Step], events: &Events, row: usize, (sums, rests): (&mut [f64], &mut [f64]), health: &mut CohortRow) {
-    health.events += 1;
     let number = |field: usize| events.numbers[field].get(row).copied().unwrap_or(MISSING);
     for step in steps {
         match *step {

@@ -71,7 +71,7 @@ impl Reads {
         unit_types.dedup();
         fields.sort();
         fields.dedup();
-        let from = requests.clone().map(|needs| needs.exposed_from).min().unwrap_or(Micros::MAX);
+        let from = requests.clone().map(|needs| needs.events_from).min().unwrap_or(Micros::MAX);
         let to = requests.map(|needs| needs.events_to).max().unwrap_or(Micros::MIN);
         Self { types, unit_types, fields, span: from..to }
     }

@@ -144,7 +144,8 @@ impl Part<'_> {
     /// Adds up the events of the windows.
     async fn count(&self, connection: &mut PgConnection, open: &mut Open) -> Result<(), sqlx::Error> {
         let window = self.requests.iter().map(|needs| needs.window).max().unwrap_or(DAY);
-        let span = (self.days.0 * DAY, (self.days.1 + 1) * DAY + window);
+        let before = self.requests.iter().map(|needs| needs.before).max().unwrap_or(0);
+        let span = (self.days.0 * DAY - before, (self.days.1 + 1) * DAY + window);
         let mut stream = connection.copy_out_raw(&events(self.tables.0, self.reads, self.requests, span)).await?;
         let mut copied = Copied::default();
         let mut batch = self.batch();

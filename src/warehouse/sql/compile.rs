@@ -48,6 +48,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
     let exposed_from = b.bind(Bind::Instant(needs.exposed_from));
     let events_to = b.bind(Bind::Instant(needs.events_to));
     let window = b.bind(Bind::Length(needs.window));
+    let counts_before = needs.before > 0;
+    let events_from = if counts_before { b.bind(Bind::Instant(needs.events_from)) } else { exposed_from.clone() };
     let since = date_of(needs.assigning_since).map_or(needs.assigning_since, midnight);
     let assigning_since = b.bind(Bind::Instant(since));
     let spans: Vec<Value> = needs
@@ -128,7 +130,7 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         events_table => dialect.table(&place.tables.events),
         of_experiment => dialect.is_key("a.experiment_id", needs.experiment_id, b),
         reach_assignments => dialect.reach("a.assigned_at", needs.exposed_from, needs.events_to - needs.window, b),
-        reach_events => dialect.reach(&raw_timestamp, needs.exposed_from, needs.events_to, b),
+        reach_events => dialect.reach(&raw_timestamp, needs.events_from, needs.events_to, b),
         exact_unit => dialect.unit_key("a.unit_id"),
         exact_event_unit => dialect.unit_key("e.unit_id"),
         variant => dialect.key_text("a.variant_id"),
@@ -138,10 +140,16 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
         day_counted => dialect.day("counted_at"),
         closes_at => dialect.later(&dialect.next_midnight("met_at"), &window),
         window_end => dialect.later("x.assigned_at", &window),
+        inside => needs.inside(),
+        before => b.bind(Bind::Length(needs.before)),
+        begin => match counts_before {
+            true => dialect.later("x.assigned_at", &b.bind(Bind::Length(-needs.before))),
+            false => "x.assigned_at".to_owned(),
+        },
         total => context! { events => total("events"), missing => total("missing"), not_numbers => total("not_numbers") },
         zero => dialect.integer("0"),
         moments => moments(needs, dialect),
-        source, assigned_at, happened_at, unit_type, exposed_from, events_to, assigning_since, window, spans,
+        source, assigned_at, happened_at, unit_type, exposed_from, events_from, events_to, counts_before, assigning_since, window, spans,
         event_names, events, fields, readings, sums,
     };
     let text = render(dialect.template(), values).map_err(|error| WarehouseError::Query {

@@ -140,36 +140,58 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
     }
 
     async fn collect_many(&self, requests: &[CohortRequest<'_>]) -> Vec<Result<Collected, WarehouseError>> {
-        let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
-        // A request that cannot be is told by its own query.
-        if let Ok(needs) = needs
-            && needs.len() > 1
-        {
-            match self.engine.stream(&needs).await {
-                Ok(Some(rows)) => {
-                    return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
-                }
-                Ok(None) => {}
-                Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
-            }
+        // Whoever reads what was before exposure reads many more days, and must not make all others do so.
+        let reads_before =
+            |request: &CohortRequest<'_>| request.metrics.iter().any(|metric| metric.days_before().is_some());
+        let (far, near): (Vec<usize>, Vec<usize>) =
+            (0..requests.len()).partition(|place| reads_before(&requests[*place]));
+        if far.is_empty() || near.is_empty() {
+            return collect_alike(self, requests).await;
         }
-        let needs: Vec<Option<Needs>> = requests.iter().map(|request| Needs::of(request).ok()).collect();
-        let possible: Vec<Needs> = needs.iter().flatten().cloned().collect();
-        let mut together = self.engine.together(&possible).await.into_iter();
         let mut answers = Vec::with_capacity(requests.len());
-        for (request, needs) in requests.iter().zip(&needs) {
-            let rows = needs.as_ref().and_then(|needs| Some((needs, together.next().flatten()?)));
-            answers.push(match rows {
-                Some((needs, rows)) => rows.and_then(|rows| Collected::from_rows(needs, rows)),
-                None => self.collect(request).await,
-            });
+        for places in [near, far] {
+            let alike: Vec<CohortRequest<'_>> = places.iter().map(|place| requests[*place].clone()).collect();
+            answers.extend(places.into_iter().zip(collect_alike(self, &alike).await));
         }
-        answers
+        answers.sort_by_key(|(place, _)| *place);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     fn describe(&self) -> String {
         self.engine.place().to_owned()
     }
+}
+
+/// Answers requests that read about as many days.
+async fn collect_alike<E: Engine>(
+    warehouse: &SqlWarehouse<E>,
+    requests: &[CohortRequest<'_>],
+) -> Vec<Result<Collected, WarehouseError>> {
+    let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
+    // A request that cannot be is told by its own query.
+    if let Ok(needs) = needs
+        && needs.len() > 1
+    {
+        match warehouse.engine.stream(&needs).await {
+            Ok(Some(rows)) => {
+                return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
+            }
+            Ok(None) => {}
+            Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
+        }
+    }
+    let needs: Vec<Option<Needs>> = requests.iter().map(|request| Needs::of(request).ok()).collect();
+    let possible: Vec<Needs> = needs.iter().flatten().cloned().collect();
+    let mut together = warehouse.engine.together(&possible).await.into_iter();
+    let mut answers = Vec::with_capacity(requests.len());
+    for (request, needs) in requests.iter().zip(&needs) {
+        let rows = needs.as_ref().and_then(|needs| Some((needs, together.next().flatten()?)));
+        answers.push(match rows {
+            Some((needs, rows)) => rows.and_then(|rows| Collected::from_rows(needs, rows)),
+            None => warehouse.collect(request).await,
+        });
+    }
+    answers
 }
 
 /// The one query.

@@ -1,8 +1,9 @@
 //! The statement as PostgreSQL sees it, and the rules that its text keeps.
 
 use super::*;
-use crate::domain::{EpochSpan, TableName};
+use crate::domain::{EpochSpan, Metric, TableName};
 use crate::warehouse::fixture::{EXPERIMENT, above, at, count, experiment, mean, ratio, request, sum};
+use crate::warehouse::instants::DAY;
 
 #[test]
 fn one_statement_serves_all_metrics() {
@@ -77,6 +78,31 @@ fn exposures_are_read_from_assignments_that_repeat_and_from_events() {
             insta::assert_snapshot!(format!("exposures_from_{of}_{name}"), statement.sql);
         }
     }
+}
+
+#[test]
+fn what_was_before_exposure_is_numbered_behind_what_is_inside() {
+    let experiment = experiment();
+    let with = |days| Metric {
+        covariate_days: Some(days),
+        ..ratio("price", sum("plan_accepted", "payload.price"), count("plan_generated"))
+    };
+    let all = |days| std::iter::once(with(days)).chain(with(days).companions()).collect::<Vec<Metric>>();
+    let metrics = all(7);
+    let needs = Needs::of(&request(&experiment, &metrics, "2026-01-05", "2026-01-06")).unwrap();
+    assert_eq!(needs.exposed_from - needs.events_from, 7 * DAY);
+    let places: Vec<usize> = needs.sums.iter().map(|sum| sum.event).collect();
+    // Accepted and generated inside the window, then both before.
+    assert_eq!((needs.inside(), places), (2, vec![0, 1, 2, 3]));
+    for (name, statement) in statements(&needs, Source::Assignments) {
+        let plain = Needs::of(&request(&experiment, &metrics[..1], "2026-01-05", "2026-01-06")).unwrap();
+        let (_, without) = statements(&plain, Source::Assignments).into_iter().find(|(of, _)| *of == name).unwrap();
+        assert!(statement.sql.contains("event < 2"), "{name}: only what is inside is counted: {}", statement.sql);
+        assert!(!without.sql.contains("event < 2"), "{name}");
+    }
+    let mixed: Vec<Metric> = all(7).into_iter().chain(all(14)).collect();
+    let error = Needs::of(&request(&experiment, &mixed, "2026-01-05", "2026-01-05")).unwrap_err().to_string();
+    assert!(error.contains("counts events of 14 days before exposure among metrics of 7 days"), "{error}");
 }
 
 #[test]

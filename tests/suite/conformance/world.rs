@@ -166,6 +166,7 @@ impl World {
             self.add_event(&unit, "user", at + dice.micros(SignedDuration::from_hours(60)), &carried, dice);
         }
         self.add_event(&unit, "session", at + dice.micros(day), &carried, dice);
+        self.add_past(&unit, at, number);
         let reading_at = at + dice.micros(day);
         self.events.push(Event {
             kind: "custom.reading",
@@ -177,6 +178,27 @@ impl World {
             reading: Some(1e9 + (dice.share() * 1e4).round() / 1e3),
             experiments: experiments_at(&carried, reading_at),
         });
+    }
+
+    /// What happened to it in the days before, of which it carries no experiment.
+    fn add_past(&mut self, unit: &str, at: Timestamp, number: u64) {
+        let mut dice = Dice(number);
+        for _ in 0..dice.below(6) {
+            let before = dice.micros(SignedDuration::from_hours(72));
+            self.add_event(unit, "user", at - before, &[], &mut dice);
+        }
+        if dice.below(2) == 0 {
+            self.events.push(Event {
+                kind: "custom.reading",
+                unit_type: "user",
+                unit: unit.to_owned(),
+                at: at - dice.micros(SignedDuration::from_hours(40)) - SignedDuration::from_micros(1),
+                latency: (None, None),
+                cost: None,
+                reading: Some(1e9 + (dice.share() * 1e4).round() / 1e3),
+                experiments: Vec::new(),
+            });
+        }
     }
 
     fn assign(&mut self, number: usize, unit: &str, at: Timestamp, dice: &mut Dice) {

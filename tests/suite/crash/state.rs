@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::smtp::Mail;
 
@@ -37,7 +37,8 @@ pub fn of_tables(tables: &BTreeMap<String, Rows>) -> Result<State, String> {
     Ok(state)
 }
 
-/// A row without the hashes, which hold the run and its time, and without a mail, which is compared as it arrived.
+/// A row without the hashes, which hold the run and its time, and without a mail, which is compared as it arrived; packed
+/// moments as numbers, so that their last digits may differ as others' may.
 fn line(row: &Value, runs: &[&str]) -> String {
     let mut row = row.clone();
     if let Value::Object(columns) = &mut row {
@@ -47,8 +48,32 @@ fn line(row: &Value, runs: &[&str]) -> String {
             "payload" => !is_mail,
             _ => true,
         });
+        if let Some(packed) = columns.get_mut("packed").filter(|packed| !packed.is_null()) {
+            *packed = json!(numbers(packed.as_str().expect("bytes as digits")));
+        }
     }
     masked(&row.to_string(), runs)
+}
+
+/// The numbers of packed moments, metric by metric: how many units if that changes, then its doubles.
+fn numbers(digits: &str) -> String {
+    let digits = digits.trim_start_matches("\\x").as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("digits"), 16).expect("a byte");
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    let mut left = bytes.as_slice();
+    let mut take = |length| left.split_off(..length).expect("packed moments are whole");
+    assert_eq!(take(1), [1], "a version of packed moments that is not known here");
+    let metrics = u32::from_le_bytes(take(4).try_into().expect("four bytes"));
+    let mut told = Vec::new();
+    for _ in 0..metrics {
+        let form = take(1)[0];
+        let units = (form & 2 != 0).then(|| u64::from_le_bytes(take(8).try_into().expect("eight bytes")));
+        let mut double = || f64::from_le_bytes(take(8).try_into().expect("eight bytes"));
+        let doubles: Vec<f64> = (0..if form & 1 == 0 { 2 } else { 5 }).map(|_| double()).collect();
+        told.push(format!("{units:?} {doubles:?}"));
+    }
+    assert!(left.is_empty(), "more than the moments: {} bytes", left.len());
+    told.join("; ")
 }
 
 /// What no order of kills may break: the chain of decisions, the ends of epochs, the lease.

@@ -84,6 +84,7 @@ pub fn reading(metric: &str, verdict: Verdict) -> Reading {
         control_breaks_limit: false,
         control_units: 40_123,
         candidate_units: 10_456,
+        covariate: None,
     }
 }
 

@@ -83,9 +83,13 @@ pub(super) fn bounded(groups: Vec<Vec<usize>>, sizes: &[i64]) -> Vec<Vec<usize>>
     bounded
 }
 
-/// Whether a request can be answered by the common statement at all: its variants must be known beforehand.
+/// Whether a request can be answered by the common statement at all: its variants must be known beforehand, and nothing is
+/// read there of what was before exposure.
 fn may_join(needs: &Needs) -> bool {
-    !needs.spans.is_empty() && (1..=VARIANTS).contains(&needs.variants.len()) && needs.assigning_since >= 0
+    !needs.spans.is_empty()
+        && needs.before == 0
+        && (1..=VARIANTS).contains(&needs.variants.len())
+        && needs.assigning_since >= 0
 }
 
 impl<'a> Group<'a> {

@@ -38,6 +38,8 @@ struct Logged {
 
 struct World {
     window_days: u16,
+    /// How many days before exposure events count beside.
+    before: i64,
     exposed_by: ExposedBy,
     experiments: Vec<Experiment>,
     assigned: Vec<Assigned>,
@@ -114,7 +116,7 @@ impl World {
         }
         let change = begin() + 3 * DAY + 2 * DAY / 24;
         let spans = vec![span(0, begin(), change), span(1, change + DAY / 24, begin() + 30 * DAY)];
-        Self { window_days, exposed_by: ExposedBy::Assignment, experiments, assigned, logged, spans }
+        Self { window_days, before: 0, exposed_by: ExposedBy::Assignment, experiments, assigned, logged, spans }
     }
 
     fn write(&self) -> Lake {
@@ -184,27 +186,29 @@ impl World {
         let theirs = self.logged.iter().filter(|row| {
             row.unit == unit
                 && row.unit_type == self.experiments[experiment].unit_type
-                && (day..=day + window).contains(&row.folder)
-                && (since..since + window * DAY).contains(&row.at)
+                && (day - self.before..=day + window).contains(&row.folder)
+                && (since - self.before * DAY..since + window * DAY).contains(&row.at)
                 && row.kind != "other"
         });
         for row in theirs {
             if row.id.is_some_and(|id| !seen.insert(id)) {
                 continue;
             }
-            found.events += 1;
+            let inside = row.at >= since;
+            let sums = if inside { &mut found.inside } else { &mut found.before };
+            found.events += i64::from(inside);
             if row.kind == "plan_accepted" {
-                found.accepted += 1.0;
+                sums.accepted += 1.0;
                 continue;
             }
-            found.generated += 1.0;
+            sums.generated += 1.0;
             match row.latency {
-                None => found.missing += 1,
+                None => found.missing += i64::from(inside),
                 Some(latency) if latency.is_finite() => {
-                    found.latency += latency;
-                    found.slow += f64::from(u8::from(latency > 300.0));
+                    sums.latency += latency;
+                    sums.slow += f64::from(u8::from(latency > 300.0));
                 }
-                Some(_) => found.not_numbers += 1,
+                Some(_) => found.not_numbers += i64::from(inside),
             }
         }
         found
@@ -244,7 +248,7 @@ impl World {
                     row.multiple_exposed
                 ));
                 if !row.units.is_empty() {
-                    moments.push(row.moments());
+                    moments.push(row.moments(self.before > 0));
                 }
             }
         }
@@ -271,21 +275,30 @@ struct Unit {
     events: i64,
     missing: i64,
     not_numbers: i64,
+    inside: Sums,
+    before: Sums,
+}
+
+#[derive(Debug, Default)]
+struct Sums {
     accepted: f64,
     generated: f64,
     latency: f64,
     slow: f64,
 }
 
+/// One sum of a unit, inside its window or before.
+type Of = fn(&Sums) -> f64;
+
 impl Expected {
     /// In the order of [`metrics`].
-    fn moments(&self) -> Vec<[f64; 5]> {
-        let of = |y: fn(&Unit) -> f64, d: Option<fn(&Unit) -> f64>| {
+    fn moments(&self, covariates: bool) -> Vec<[f64; 5]> {
+        let of = |y: (Of, bool), d: (Of, bool)| {
             let n = self.units.len() as f64;
-            let d = d.unwrap_or(|_| 1.0);
-            let mean = |of: fn(&Unit) -> f64| self.units.iter().map(of).sum::<f64>() / n;
-            let (mean_y, mean_d) = (mean(y), mean(d));
+            let value = |unit: &Unit, (of, before): (Of, bool)| of(if before { &unit.before } else { &unit.inside });
+            let (y, d) = (|unit: &Unit| value(unit, y), |unit: &Unit| value(unit, d));
             let about = |of: &dyn Fn(&Unit) -> f64| self.units.iter().map(of).sum::<f64>();
+            let (mean_y, mean_d) = (about(&y) / n, about(&d) / n);
             [
                 mean_y,
                 about(&|unit| (y(unit) - mean_y).powi(2)),
@@ -294,11 +307,24 @@ impl Expected {
                 about(&|unit| (y(unit) - mean_y) * (d(unit) - mean_d)),
             ]
         };
-        vec![
-            of(|unit| unit.accepted, Some(|unit| unit.generated)),
-            of(|unit| unit.latency, None),
-            of(|unit| unit.slow, Some(|unit| unit.generated)),
-        ]
+        let ratio = |y: Of, d: Of| {
+            let companions = [
+                ((y, false), (y, true)),
+                ((y, false), (d, true)),
+                ((d, false), (y, true)),
+                ((d, false), (d, true)),
+                ((y, true), (d, true)),
+            ];
+            std::iter::once(((y, false), (d, false))).chain(companions.into_iter().filter(move |_| covariates))
+        };
+        let (latency, one): (Of, Of) = (|unit| unit.latency, |_| 1.0);
+        let mean = [((latency, false), (one, false)), ((latency, false), (latency, true))];
+        let generated: Of = |unit| unit.generated;
+        ratio(|unit| unit.accepted, generated)
+            .chain(mean.into_iter().take(1 + usize::from(covariates)))
+            .chain(ratio(|unit| unit.slow, generated))
+            .map(|(y, d)| of(y, d))
+            .collect()
     }
 }
 
@@ -329,6 +355,43 @@ async fn all_ways_of_reading_give_what_the_definition_says() {
             let answers = warehouse.collect_many(&requests).await;
             for ((experiment, from, to), answer) in asked.into_iter().zip(answers) {
                 world.hold(experiment, from, to, &answer.unwrap_or_else(|error| panic!("{seed}: {error}")));
+            }
+        }
+    }
+}
+
+/// The days before the first reach behind the lake's first folder: nothing happened there.
+#[tokio::test]
+async fn what_was_before_exposure_is_what_the_definition_says() {
+    for seed in 30..50 {
+        let mut world = World::new(seed);
+        world.before = 1 + seed as i64 % 4;
+        let lake = world.write();
+        let warehouse = lake.open();
+        let plain = metrics(world.window_days);
+        let covariate_days = Some(world.before as u16);
+        let with = |metric: &Metric| Metric { covariate_days, ..metric.clone() };
+        let far: Vec<Metric> = plain
+            .iter()
+            .map(with)
+            .flat_map(|metric| std::iter::once(metric.clone()).chain(metric.companions()))
+            .collect();
+        let last = DAYS - 1 - i64::from(world.window_days);
+        let mut wanted: Vec<Vec<(usize, i64, i64)>> = vec![(0..3).map(|experiment| (experiment, 0, last)).collect()];
+        wanted.extend((0..=last).map(|day| vec![(day as usize % 3, day, day)]));
+        wanted.push(vec![(0, last, last), (1, 0, 2), (0, 1, 3), (2, 2, last)]);
+        for asked in wanted {
+            // With each the same without covariates, which is not to see any of it.
+            let requests: Vec<CohortRequest<'_>> = asked
+                .iter()
+                .flat_map(|(experiment, from, to)| [&far, &plain].map(|of| world.request(*experiment, of, *from, *to)))
+                .collect();
+            let answers = warehouse.collect_many(&requests).await;
+            let near = World { before: 0, ..World::new(seed) };
+            for ((experiment, from, to), answer) in asked.into_iter().zip(answers.chunks(2)) {
+                let [far, plain] = answer else { panic!("two answers") };
+                world.hold(experiment, from, to, far.as_ref().unwrap_or_else(|error| panic!("{seed}: {error}")));
+                near.hold(experiment, from, to, plain.as_ref().unwrap_or_else(|error| panic!("{seed}: {error}")));
             }
         }
     }
