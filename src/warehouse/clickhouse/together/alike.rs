@@ -178,13 +178,14 @@ mod tests {
         let plain = [mean("a", count("x")), mean("b", sum("x", "cost"))];
         let other = [mean("a", count("x")), mean("c", above("x", "cost", 3.0))];
         let higher = [mean("a", count("x")), mean("c", above("x", "cost", 4.0))];
-        let apart: Vec<Metric> = (0..9).map(|n| mean("m", count(&format!("other {n}")))).collect();
+        let nine = |word: &str| (0..9).map(|n| mean("m", count(&format!("{word} {n}")))).collect::<Vec<Metric>>();
+        let (these, those) = (nine("these"), nine("those"));
         let day = ("2026-01-05", "2026-01-05");
         let of = |metrics: &[Metric], (from, to)| needs(&experiment, metrics, from, to);
         // The same sums but for thresholds; one more of three; all other; another day; a long time.
         assert_eq!(alike(&[of(&other, day), of(&higher, day)]), [vec![0, 1]]);
         assert_eq!(alike(&[of(&plain, day), of(&other, day)]), [vec![0, 1]]);
-        assert_eq!(alike(&[of(&plain, day), of(&apart, day)]), [vec![0], vec![1]]);
+        assert_eq!(alike(&[of(&these, day), of(&those, day)]), [vec![0], vec![1]]);
         assert_eq!(alike(&[of(&plain, day), of(&plain, ("2026-01-09", "2026-01-09"))]), [vec![0], vec![1]]);
         let long = of(&plain, ("2026-01-01", "2026-01-30"));
         assert_eq!(alike(&[of(&plain, day), long]), [vec![1, 0]]);
