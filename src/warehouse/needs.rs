@@ -15,6 +15,8 @@ pub(crate) struct Needs {
     pub experiment: String,
     /// The key of the experiment.
     pub experiment_id: sqlx::types::Uuid,
+    /// The keys of its variants, as far as they are known.
+    pub variants: Vec<sqlx::types::Uuid>,
     /// What the experiment randomises.
     pub unit_type: String,
     /// What makes a unit exposed.
@@ -124,6 +126,7 @@ impl Needs {
         let mut needs = Needs {
             experiment: request.experiment.name.clone(),
             experiment_id: request.experiment.id.0,
+            variants: request.experiment.variants.iter().map(|variant| variant.id.0).collect(),
             unit_type: request.experiment.unit_type.clone(),
             exposed_by: request.exposed_by,
             events: Vec::new(),

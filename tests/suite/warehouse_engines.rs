@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::date;
 use rampkeeper::domain::{
     CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, FieldRoot, Measure,
-    Metric, MetricForm, Value,
+    Metric, MetricForm, Value, Variant,
 };
 use rampkeeper::warehouse::{
     Collected, Examine, MysqlSettings, MysqlWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
@@ -22,6 +22,11 @@ use crate::support::mariadb::Mariadb;
 
 /// The latency of plans on 2026-01-05.
 pub async fn collect(warehouse: &dyn Warehouse) -> Result<Collected, WarehouseError> {
+    collect_from(warehouse, Vec::new()).await
+}
+
+/// The same of an experiment whose variants are known.
+pub async fn collect_from(warehouse: &dyn Warehouse, variants: Vec<Variant>) -> Result<Collected, WarehouseError> {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let experiment = Experiment {
         id: ExperimentId(Uuid::from_u128(0xe1)),
@@ -30,7 +35,7 @@ pub async fn collect(warehouse: &dyn Warehouse) -> Result<Collected, WarehouseEr
         unit_type: "user".to_owned(),
         start_at: None,
         end_at: None,
-        variants: Vec::new(),
+        variants,
     };
     let metric = latency();
     let request = CohortRequest {

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::civil::Date;
 
-pub(crate) use compile::{Place, Source, compile};
+pub(crate) use compile::{Place, Source, compile, render};
 pub(crate) use dialect::Dialect;
 pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed};
 pub(crate) use rows::{Cell, Row, only};
+pub(crate) use shares::{Rest, Share};
 pub(crate) use statement::{Bind, Binder, Statement, literal};
 
 use super::cohort_rows::CohortRow;
@@ -58,6 +59,11 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Runs a statement that reads. It ends by itself when the time is up, and when the answer is no longer waited for.
     async fn rows(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError>;
+
+    /// The rows of each request from statements that serve many at once; none for one that is to be asked by its own query.
+    async fn together(&self, _requests: &[Needs]) -> Vec<Option<Result<Vec<CohortRow>, WarehouseError>>> {
+        Vec::new()
+    }
 
     /// The rows of each request from one narrow stream of events, where that is faster than a query for each.
     async fn stream(&self, _requests: &[Needs]) -> Result<Option<Vec<Vec<CohortRow>>>, WarehouseError> {
@@ -125,6 +131,9 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         if needs.spans.is_empty() {
             return Collected::from_rows(&needs, Vec::new());
         }
+        if let Some(rows) = self.engine.together(std::slice::from_ref(&needs)).await.pop().flatten() {
+            return Collected::from_rows(&needs, rows?);
+        }
         let known = self.engine.known().await?;
         let statement = cohorts(&needs, &known)?;
         let doing = format!("collecting experiment {:?}", needs.experiment);
@@ -175,9 +184,16 @@ async fn collect_alike<E: Engine>(
             Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
         }
     }
+    let needs: Vec<Option<Needs>> = requests.iter().map(|request| Needs::of(request).ok()).collect();
+    let possible: Vec<Needs> = needs.iter().flatten().cloned().collect();
+    let mut together = warehouse.engine.together(&possible).await.into_iter();
     let mut answers = Vec::with_capacity(requests.len());
-    for request in requests {
-        answers.push(warehouse.collect(request).await);
+    for (request, needs) in requests.iter().zip(&needs) {
+        let rows = needs.as_ref().and_then(|needs| Some((needs, together.next().flatten()?)));
+        answers.push(match rows {
+            Some((needs, rows)) => rows.and_then(|rows| Collected::from_rows(needs, rows)),
+            None => warehouse.collect(request).await,
+        });
     }
     answers
 }
