@@ -26,14 +26,16 @@ struct Centre {
     squares: f64,
 }
 
+/// Cohort date, epoch and variant, each with what is known of it.
+type Shares = BTreeMap<(Date, i64, String), Share>;
+
 /// The rows of each trial; none of one with a variant that is not among the experiment's, which its own query can name.
 pub(super) fn cohorts(
     question: &Question<'_>,
     rows: &[Row],
     doing: &str,
 ) -> Result<Vec<Option<Vec<CohortRow>>>, WarehouseError> {
-    let mut found: Vec<Option<BTreeMap<(Date, i64, String), Share>>> =
-        question.trials.iter().map(|_| Some(BTreeMap::new())).collect();
+    let mut found: Vec<Option<Shares>> = question.trials.iter().map(|_| Some(Shares::new())).collect();
     let width =
         KEYS + question.events.len() + 2 * question.readings.len() + 3 * question.slots.len() + question.products.len();
     for row in rows {
