@@ -232,7 +232,7 @@ async fn clickhouse_holds_little_of_two_hundred_experiments() {
     let mut assignments = Vec::new();
     for n in 0..EXPERIMENTS {
         // A fortieth of the units each, so that all are in five experiments.
-        assignments.extend(first.iter().enumerate().filter(|(unit, _)| (*unit as u128 + n) % 40 == 0).map(
+        assignments.extend(first.iter().enumerate().filter(|(unit, _)| (*unit as u128 + n).is_multiple_of(40)).map(
             |(_, row)| Assignment {
                 experiment: Uuid::from_u128(0xe00 + n),
                 variant: Uuid::from_u128(0xc000 + 2 * n + row.variant.as_u128() % 2),
@@ -254,8 +254,8 @@ async fn clickhouse_holds_little_of_two_hundred_experiments() {
         })
         .collect();
     // All days.
-    let whole =
-        |of| CohortRequest { from: FIRST, to: date(2026, 3, 1), ..request(of, &metrics, ExposedBy::Assignment) };
+    let last = date(2026, 3, 5);
+    let whole = |of| CohortRequest { from: FIRST, to: last, ..request(of, &metrics, ExposedBy::Assignment) };
     let requests: Vec<_> = experiments.iter().map(whole).collect();
     rustls::crypto::ring::default_provider().install_default().ok();
     let settings = ClickhouseSettings {
