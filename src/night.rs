@@ -27,6 +27,7 @@ mod route;
 mod site;
 mod stored;
 mod tell;
+mod thresholds;
 mod under_lease;
 mod undo;
 
@@ -64,6 +65,7 @@ use route::Route;
 pub use route::{ByHandOf, EnrolReport, QualifiedVersion, QualifyReport};
 pub use site::{Extent, NIGHTS, SiteError, SiteWritten, write_site};
 use stored::Stored;
+pub use thresholds::{Found, FreezeError, percentile, threshold};
 pub use under_lease::alone;
 use under_lease::under_lease;
 pub use undo::{Undo, UndoReport};
@@ -214,7 +216,11 @@ impl Night<'_> {
         night: &mut NightReport,
     ) -> Result<ExperimentReport, NightError> {
         self.observe(&mut record, mode, now).await?;
+        let thresholds = record.thresholds.len();
         let route = self.walk_route(&mut record, mode, now, night).await?;
+        if record.thresholds.len() > thresholds {
+            stored.renew(record.experiment.id, self.metric_sets(&record));
+        }
         // A decision is never older than the epoch that it was made in.
         let now = in_force_since(&record.epochs).map_or(now, |since| now.max(since));
         let mut collected = self.collect(&record, (days, ahead, stored), mode).await?;

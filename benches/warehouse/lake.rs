@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use polars::prelude::ChunkAgg;
 use rampkeeper::domain::{
     CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Measure, Metric,
-    MetricForm, Value,
+    MetricForm, Share, Value, Variant, VariantConfig, VariantId,
 };
 use rampkeeper::warehouse::{Collected, LakeWarehouse, Warehouse};
 
@@ -88,8 +88,12 @@ fn experiment(trial: &Trial) -> Experiment {
         unit_type: "user".to_owned(),
         start_at: Timestamp::from_microsecond(trial.epochs[0].1).ok(),
         end_at: None,
-        variants: Vec::new(),
+        variants: [("control", trial.control), ("candidate", trial.candidate)].map(variant).into(),
     }
+}
+
+fn variant((name, id): (&str, uuid::Uuid)) -> Variant {
+    Variant { id: VariantId(id), name: name.to_owned(), allocation: Share::NONE, config: Ok(VariantConfig::Flag) }
 }
 
 fn request<'a>(

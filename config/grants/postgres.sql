@@ -94,6 +94,7 @@ GRANT SELECT, INSERT ON rampkeeper.amendments TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.acts TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.qualifications TO rampkeeper_control;
 GRANT SELECT, INSERT ON rampkeeper.enrolments TO rampkeeper_control;
+GRANT SELECT, INSERT ON rampkeeper.thresholds TO rampkeeper_control;
 
 -- Where things stand.
 GRANT SELECT, INSERT, UPDATE (finished_at, summary) ON rampkeeper.runs TO rampkeeper_control;

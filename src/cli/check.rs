@@ -132,7 +132,7 @@ async fn findings(asked: &Asked<'_>) -> Vec<Finding> {
         asked_for(asked, Area::Experiments, experiments::findings(asked, store, known)),
         asked_for(asked, Area::Experiments, route::findings(asked, store, known)),
         asked_for(asked, Area::Warehouse, warehouse::findings(asked, warehouse)),
-        asked_for(asked, Area::Metrics, metrics::findings(asked, warehouse)),
+        asked_for(asked, Area::Metrics, metrics::findings(asked, warehouse, known)),
         asked_for(asked, Area::Freshness, freshness::findings(asked, store, warehouse, known)),
         asked_for(asked, Area::Registry, registry::versions(asked, store, known)),
         asked_for(asked, Area::Mail, mail::readers(asked, known)),
@@ -152,7 +152,7 @@ async fn asked_for(asked: &Asked<'_>, area: Area, answers: impl Future<Output = 
 
 /// The control store, if somebody asks about something in it.
 async fn open_store(asked: &Asked<'_>) -> Result<Option<ControlStore>, Finding> {
-    if !asked.wants_any(&IN_THE_STORE) {
+    if !asked.wants_any(&IN_THE_STORE) && !metrics::asks_the_store(asked) {
         return Ok(None);
     }
     let opened = in_time(connect::control(asked.config)).await;

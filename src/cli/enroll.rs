@@ -72,7 +72,11 @@ pub(super) async fn enroll(global: &Global, arguments: &EnrollArguments) -> anyh
         reason: reason.clone(),
     };
     let hand = ByHandOf { by: clean(&arguments.by).trim().to_owned(), reason: reason.unwrap_or_default() };
-    let connections = Connections::without_warehouse(&config).await?;
+    // A threshold that is to be frozen is taken from the warehouse; without one, none is needed.
+    let connections = match config.unfrozen(&asked.experiment, &[]).is_empty() {
+        true => Connections::without_warehouse(&config).await?,
+        false => Connections::open(&config).await?,
+    };
     let stop = StopSignal::listen().context("could not listen for SIGTERM")?;
     let night = night::night(&config, &connections, global, now(global));
     let report = night.enroll(&asked, &hand, arguments.dry_run, stop.wait()).await?;
@@ -100,6 +104,9 @@ fn told(report: &EnrolReport) -> String {
     told.push_str(&format!("{rows}\n"));
     if let Some(gate) = &report.gate {
         told.push_str(&format!("offline evaluation {}\n", plain(gate)));
+    }
+    for frozen in &report.thresholds {
+        told.push_str(&format!("frozen: {}\n", plain(&frozen.to_string())));
     }
     for rule in &report.set_aside {
         told.push_str(&format!("set aside: {}\n", plain(rule)));

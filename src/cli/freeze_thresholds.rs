@@ -1,7 +1,5 @@
 //! `freeze-thresholds`: exceedance thresholds from the days before an experiment, written into metrics.yml for good.
 
-mod percentile;
-
 use anyhow::{Context, bail};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -13,7 +11,8 @@ use super::shown::{self, plain};
 use super::{Exit, Global, OutputFormat, as_of, connect, now};
 use crate::config::{self, Config, Freezable, with_thresholds};
 use crate::control::ExperimentRecord;
-use crate::warehouse::Examine;
+use crate::night;
+use crate::warehouse::Warehouse;
 
 /// The arguments of `freeze-thresholds`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +44,9 @@ struct Threshold {
     /// None of one that was frozen before.
     #[serde(flatten)]
     taken: Option<Taken>,
+    /// The experiment that has it for its own, frozen as a version came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<String>,
 }
 
 /// Where a threshold was taken from.
@@ -71,8 +73,17 @@ pub(super) async fn freeze(arguments: &FreezeArguments, global: &Global) -> anyh
     let wanted = wanted(&config, arguments)?;
     let control = connect::control(&config).await?;
     let records = control.load_experiments().await?;
+    let mut thresholds: Vec<Threshold> = Vec::new();
+    let mut missing: Vec<&Freezable> = Vec::new();
+    for freezable in wanted {
+        let own = own_of(&config, &records, freezable);
+        if own.is_empty() {
+            missing.push(freezable);
+        }
+        thresholds.extend(own);
+    }
     let (kept, new): (Vec<&Freezable>, Vec<&Freezable>) =
-        wanted.into_iter().partition(|freezable| freezable.frozen.is_some() && !arguments.again);
+        missing.into_iter().partition(|freezable| freezable.frozen.is_some() && !arguments.again);
     let judged_by = |freezable: &Freezable| {
         let judged = records.iter().filter(|record| is_judged_by(&config, record, &freezable.metric));
         judged.collect::<Vec<&ExperimentRecord>>()
@@ -88,14 +99,12 @@ pub(super) async fn freeze(arguments: &FreezeArguments, global: &Global) -> anyh
             );
         }
     }
-    let mut thresholds: Vec<Threshold> = Vec::new();
     let mut written: Vec<(&Freezable, f64)> = Vec::new();
     if !new.is_empty() {
         let warehouse = connect::warehouse_to_examine_at_length(&config).await?;
         for freezable in new {
             let to = before_all(&judged_by(freezable), as_of(global, now(global)));
-            let taken = take(warehouse.as_ref(), freezable, to).await?;
-            let threshold = percentile::rounded_up(taken.value * freezable.times);
+            let (threshold, taken) = take(warehouse.as_ref(), freezable, to).await?;
             written.push((freezable, threshold));
             thresholds.push(Threshold { taken: Some(taken), ..shown_as(freezable, threshold) });
         }
@@ -135,6 +144,20 @@ fn is_judged_by(config: &Config, record: &ExperimentRecord, metric: &str) -> boo
     config.policies.of(&record.experiment.name).judged_by().any(|judged| judged == metric)
 }
 
+/// The thresholds that running experiments have for their own. A number in the file would take their evidence from them.
+fn own_of(config: &Config, records: &[ExperimentRecord], freezable: &Freezable) -> Vec<Threshold> {
+    if freezable.frozen.is_some() {
+        return Vec::new();
+    }
+    let judged = records.iter().filter(|record| is_judged_by(config, record, &freezable.metric));
+    let own = judged.filter_map(|record| {
+        let known = config::threshold_of(freezable, &record.thresholds)?;
+        let experiment = Some(record.experiment.name.clone());
+        Some(Threshold { experiment, ..shown_as(freezable, known.threshold) })
+    });
+    own.collect()
+}
+
 /// The last day before any of the experiments began, that of the evidence at the latest.
 fn before_all(records: &[&ExperimentRecord], as_of: Date) -> Date {
     let began = records.iter().map(|record| {
@@ -144,12 +167,13 @@ fn before_all(records: &[&ExperimentRecord], as_of: Date) -> Date {
     began.min().map_or(as_of, |before| before.min(as_of))
 }
 
-async fn take(warehouse: &dyn Examine, freezable: &Freezable, to: Date) -> anyhow::Result<Taken> {
-    let Freezable { metric, event, field, percentile, times, days, .. } = freezable;
+async fn take(warehouse: &dyn Warehouse, freezable: &Freezable, to: Date) -> anyhow::Result<(f64, Taken)> {
+    let Freezable { metric, percentile, times, days, .. } = freezable;
     let from = to.saturating_sub((i64::from(*days) - 1).days());
     let asking = || format!("the threshold of {metric} could not be taken from {from} to {to}");
-    let found = percentile::of(warehouse, (event, field), (from, to), *percentile).await.with_context(asking)?;
-    Ok(Taken { percentile: *percentile, value: found.value, times: *times, from, to, events: found.events })
+    let found = night::threshold(warehouse, freezable, to).await.with_context(asking)?;
+    let taken = Taken { percentile: *percentile, value: found.value, times: *times, from, to, events: found.events };
+    Ok((found.threshold, taken))
 }
 
 fn shown_as(freezable: &Freezable, threshold: f64) -> Threshold {
@@ -159,6 +183,7 @@ fn shown_as(freezable: &Freezable, threshold: f64) -> Threshold {
         field: freezable.field.to_string(),
         threshold,
         taken: None,
+        experiment: None,
     }
 }
 
@@ -167,9 +192,12 @@ fn text(frozen: &Frozen) -> String {
         return "No metric asks for a frozen threshold; `freeze` beside `count_above` does.\n".to_owned();
     }
     let line = |threshold: &Threshold| {
-        let Threshold { metric, event, field, threshold, taken } = threshold;
+        let Threshold { metric, event, field, threshold, taken, experiment } = threshold;
         let how = match taken {
-            None => "frozen before".to_owned(),
+            None => match experiment {
+                Some(experiment) => format!("frozen as a version came into {}", plain(experiment)),
+                None => "frozen before".to_owned(),
+            },
             Some(Taken { percentile, value, times, from, to, events }) => {
                 let times = if *times == 1.0 { String::new() } else { format!(", times {times}") };
                 let what = format!("p{} is {value}{times}", 100.0 * percentile);

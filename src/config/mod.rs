@@ -15,6 +15,7 @@ mod settings;
 mod telling;
 mod thresholds;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,13 +34,13 @@ pub use schema::ConfigFile;
 pub use secret::SecretRef;
 pub use settings::{
     ActionWord, AggregatesEntry, AttachWord, BucketWord, ClickhouseEntry, DigestEntry, EncryptionWord, ExposureWord,
-    MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, RestatementWord, ScheduleEntry, SettingsFile,
-    SmtpEntry, SqliteEntry, TellWord,
+    LakeEntry, MailEntry, MlflowEntry, MysqlEntry, PostgresEntry, QuietWord, RestatementWord, ScheduleEntry,
+    SettingsFile, SmtpEntry, SqliteEntry, StoreKind, TellWord,
 };
 pub use telling::{ChatEntry, ChatKind, ChatNight, HeartbeatEntry};
 pub use thresholds::{Freezable, FreezeEntry, with_thresholds};
 
-use crate::domain::{ExposedBy, Metric, Percentiles};
+use crate::domain::{ExposedBy, Metric, Percentiles, Threshold};
 use document::Document;
 
 /// The whole configuration, checked.
@@ -80,6 +81,28 @@ impl Config {
         }
     }
 
+    /// What is measured in an experiment that has these thresholds of its own. A number in the file goes before.
+    pub fn metrics_with(&self, thresholds: &[Threshold]) -> Cow<'_, BTreeMap<String, Metric>> {
+        let mut metrics = Cow::Borrowed(&self.metrics);
+        for freezable in self.freezable.iter().filter(|freezable| freezable.frozen.is_none()) {
+            if let Some(known) = threshold_of(freezable, thresholds)
+                && let Some(metric) = metrics.get(&freezable.metric)
+            {
+                let metric = metric.with_threshold(freezable.below, known.threshold);
+                metrics.to_mut().insert(freezable.metric.clone(), metric);
+            }
+        }
+        metrics
+    }
+
+    /// The thresholds that an experiment is judged by and that are frozen neither in the file nor for it.
+    pub fn unfrozen(&self, experiment: &str, thresholds: &[Threshold]) -> Vec<&Freezable> {
+        let policy = self.policies.of(experiment);
+        let missing = self.freezable.iter().filter(|freezable| freezable.frozen.is_none());
+        let missing = missing.filter(|freezable| threshold_of(freezable, thresholds).is_none());
+        missing.filter(|freezable| policy.judged_by().any(|name| *name == freezable.metric)).collect()
+    }
+
     /// Where a key of the metrics file stands, as `FILE:LINE`. `keys` lead there from the file's top; of those that do not
     /// stand in the file, the nearest that does is meant.
     pub fn place_in_metrics(&self, keys: &[&str]) -> String {
@@ -100,6 +123,12 @@ impl Config {
     pub fn path_of(&self, given: Option<&PathBuf>, otherwise: &str) -> PathBuf {
         self.base.join(given.map_or(Path::new(otherwise), PathBuf::as_path))
     }
+}
+
+/// The one among an experiment's thresholds that is meant.
+pub fn threshold_of<'a>(freezable: &Freezable, thresholds: &'a [Threshold]) -> Option<&'a Threshold> {
+    let definition = freezable.definition();
+    thresholds.iter().find(|known| known.metric == freezable.metric && known.definition == definition)
 }
 
 /// Reads and checks the main file and the two that it names.

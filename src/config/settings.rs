@@ -2,6 +2,7 @@
 
 mod address;
 mod aggregates;
+mod lake;
 mod mail;
 mod registry;
 mod warehouse;
@@ -20,6 +21,7 @@ use super::telling::{self, ChatEntry, HeartbeatEntry};
 use address::{Connection, POSTGRES_OR_SQLITE};
 pub(super) use aggregates::agree;
 pub use aggregates::*;
+pub use lake::*;
 pub use mail::*;
 pub use registry::*;
 pub use warehouse::*;

@@ -45,8 +45,19 @@ pub struct Freezable {
     pub days: u16,
     /// The threshold, once it is frozen.
     pub frozen: Option<f64>,
+    /// Whether it stands below the line of a ratio.
+    pub below: bool,
     /// Where its `count_above` stands in the file.
     pointer: String,
+}
+
+impl Freezable {
+    /// What it is to be taken from, as a text. Whoever changes that asks for another threshold.
+    pub fn definition(&self) -> String {
+        let Freezable { event, field, percentile, times, days, below, .. } = self;
+        let line = if *below { "below" } else { "above" };
+        format!("{line} the line: p{percentile} of {field} of {event:?}, times {times}, over {days} days")
+    }
 }
 
 impl FreezeEntry {
@@ -72,6 +83,7 @@ impl FreezeEntry {
             times,
             days: self.days.unwrap_or(DAYS),
             frozen,
+            below: pointer.ends_with("/denominator/count_above"),
             pointer,
         })
     }

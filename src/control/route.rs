@@ -16,7 +16,7 @@ use super::record::NewAction;
 use super::rows::{Reader, text_of};
 use super::snapshot::NewEpoch;
 use super::statement;
-use crate::domain::{Act, Experiment, ExperimentId, Judgement, Share, VariantId};
+use crate::domain::{Act, Experiment, ExperimentId, Judgement, Share, Threshold, VariantId};
 
 /// A judgement of the offline gate that is to be kept.
 #[derive(Clone, Debug)]
@@ -97,6 +97,8 @@ pub struct NewEnrolment<'a> {
     pub shrunk: Vec<(VariantId, Share, Share)>,
     /// The epochs that begin: one that nobody had noted yet, and that of the new split.
     pub epochs: Vec<(NewEpoch, &'static str)>,
+    /// The thresholds that are frozen with it.
+    pub thresholds: &'a [Threshold],
     /// What was looked at.
     pub detail: Value,
     /// Who lets it in: a name, or `night`.
@@ -264,6 +266,21 @@ impl ControlStore {
             .execute(&mut *transaction)
             .await
             .map_err(doing())?;
+        for frozen in new.thresholds {
+            sqlx::query(statement::INSERT_THRESHOLD.sql(self.dialect))
+                .bind(experiment.id.to_string())
+                .bind(frozen.metric.as_str())
+                .bind(frozen.definition.as_str())
+                .bind(frozen.threshold)
+                .bind(frozen.value)
+                .bind(frozen.from.to_string())
+                .bind(frozen.to.to_string())
+                .bind(i64::try_from(frozen.events).unwrap_or(i64::MAX))
+                .bind(text_of(new.now))
+                .execute(&mut *transaction)
+                .await
+                .map_err(doing())?;
+        }
         self.write_actions(&mut transaction, new.run, &new.actions, new.now).await?;
         self.write_note(&mut transaction, &new.note, new.now).await?;
         transaction.commit().await.map_err(doing())

@@ -14,7 +14,8 @@ use super::rows::{Reader, text_of};
 use super::rules::StoredRules;
 use super::statement::{self, Statement};
 use crate::domain::{
-    Act, Epoch, Experiment, ExperimentId, ModelVersion, RolloutState, Share, Variant, VariantConfig, VariantId,
+    Act, Epoch, Experiment, ExperimentId, ModelVersion, RolloutState, Share, Threshold, Variant, VariantConfig,
+    VariantId,
 };
 
 /// One experiment with everything that Rampkeeper keeps about it.
@@ -34,6 +35,8 @@ pub struct ExperimentRecord {
     pub rules: Option<StoredRules>,
     /// What people told the job of it, or of everything, in order.
     pub acts: Vec<Act>,
+    /// The thresholds that were frozen for it when versions came in.
+    pub thresholds: Vec<Threshold>,
     /// Rows of it that could not be read.
     pub faults: Vec<String>,
 }
@@ -166,6 +169,19 @@ impl ControlStore {
             };
             place(reader.parse("experiment_id")?, &mut |record| record.rules = Some(stored.clone()));
         }
+        for row in self.rows(&statement::LOAD_THRESHOLDS, "load the frozen thresholds").await? {
+            let reader = Reader::new("rampkeeper.thresholds", "metric", &row)?;
+            let known = Threshold {
+                metric: reader.get("metric")?,
+                definition: reader.get("definition")?,
+                threshold: reader.get("threshold")?,
+                value: reader.get("value")?,
+                from: reader.parse("first_day")?,
+                to: reader.parse("last_day")?,
+                events: reader.count("events")?,
+            };
+            place(reader.parse("experiment_id")?, &mut |record| record.thresholds.push(known.clone()));
+        }
         for act in self.load_acts().await? {
             match act.experiment {
                 Some(id) => place(id, &mut |record| record.acts.push(act.clone())),
@@ -222,6 +238,7 @@ fn experiment(row: &AnyRow) -> Result<ExperimentRecord, ControlError> {
         last_decisions: BTreeMap::new(),
         rules: None,
         acts: Vec::new(),
+        thresholds: Vec::new(),
         faults: Vec::new(),
     })
 }

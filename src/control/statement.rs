@@ -105,6 +105,7 @@ statements! {
     INSERT_REPORT = "insert_report";
     INSERT_ROUTE_NOTE = "insert_route_note";
     INSERT_RULES = "insert_rules";
+    INSERT_THRESHOLD = "insert_threshold";
     INSERT_VARIANT = "insert_variant";
     JOURNALLED_MAIL = "journalled_mail";
     JUDGED_EXPERIMENTS = "judged_experiments";
@@ -139,6 +140,7 @@ statements! {
     LOAD_RULES = "load_rules";
     LOAD_SETTLED = "load_settled";
     LOAD_SHARE = "load_share";
+    LOAD_THRESHOLDS = "load_thresholds";
     LOAD_VARIANTS = "load_variants";
     LOAD_VERSIONS = "load_versions";
     LOCK_EXPERIMENT = "lock_experiment";

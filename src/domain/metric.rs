@@ -251,6 +251,24 @@ impl Metric {
         !self.measures().any(|measure| matches!(measure.value, Value::CountUnfrozen(_)))
     }
 
+    /// The same metric with that threshold in place of one that is not frozen yet, below the line or above it.
+    pub fn with_threshold(&self, below: bool, threshold: f64) -> Metric {
+        let mut metric = self.clone();
+        let measure = match (&mut metric.form, below) {
+            (MetricForm::Mean { value }, false) => Some(value),
+            (MetricForm::Ratio { numerator, .. }, false) => Some(numerator),
+            (MetricForm::Ratio { denominator, .. }, true) => Some(denominator),
+            // A companion is made from its metric, thresholds and all.
+            (MetricForm::Mean { .. }, true) | (MetricForm::Aggregate(_) | MetricForm::Pair { .. }, _) => None,
+        };
+        if let Some(measure) = measure
+            && let Value::CountUnfrozen(field) = &measure.value
+        {
+            measure.value = Value::CountAbove(field.clone(), threshold);
+        }
+        metric
+    }
+
     /// How it is made from aggregates, if it is.
     pub fn aggregate(&self) -> Option<&Aggregate> {
         match &self.form {

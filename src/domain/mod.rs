@@ -21,6 +21,7 @@ mod room;
 mod served;
 mod share;
 mod table;
+mod threshold;
 mod variant_config;
 mod version;
 
@@ -49,5 +50,6 @@ pub use room::make_room;
 pub use served::{Newcomer, config_of};
 pub use share::{Share, ShareError};
 pub use table::TableName;
+pub use threshold::Threshold;
 pub use variant_config::{ModelVersion, VariantConfig, VariantConfigError};
 pub use version::{VersionName, VersionStatus};

@@ -43,7 +43,7 @@ impl Night<'_> {
             let mode = Mode::Act { run };
             self.observe(&mut record, mode, self.now).await?;
             let mut collected = Collected::nothing();
-            for set in self.metric_sets(self.config.policies.of(&record.experiment.name)) {
+            for set in self.metric_sets(&record) {
                 collected.add(self.control.load_checked_cohorts(record.experiment.id, &set).await?);
             }
             let case = Case {

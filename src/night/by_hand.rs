@@ -87,6 +87,7 @@ mod tests {
             last_decisions: BTreeMap::new(),
             rules: None,
             acts: vec![],
+            thresholds: vec![],
             faults: vec![],
         }
     }

@@ -13,7 +13,7 @@ use super::{Mode, Night};
 use crate::apply::chain;
 use crate::control::ExperimentRecord;
 use crate::decide::Look;
-use crate::domain::{CohortRequest, ExperimentStatus, Metric, Policy, exposure_spans};
+use crate::domain::{CohortRequest, ExperimentStatus, exposure_spans};
 use crate::evidence::{Cohort, MetricSet, closable_through, cohorts_from_frames};
 use crate::report::Restatement;
 
@@ -156,14 +156,11 @@ impl Night<'_> {
         Ok(cohorts.into_iter().filter(|cohort| (from..=through).contains(&cohort.date)).collect())
     }
 
-    /// The metrics that a policy names, by window.
-    pub(super) fn metric_sets(&self, policy: &Policy) -> Vec<MetricSet> {
-        MetricSet::group(self.metrics_of(policy))
-    }
-
-    /// The metrics that a policy names and that can be measured.
-    pub(super) fn metrics_of<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a Metric> {
-        policy.judged_by().filter_map(|name| self.config.metrics.get(name)).filter(|metric| metric.is_frozen())
+    /// The metrics that an experiment is judged by and that can be measured, by window.
+    pub(super) fn metric_sets(&self, record: &ExperimentRecord) -> Vec<MetricSet> {
+        let metrics = self.config.metrics_with(&record.thresholds);
+        let names = self.config.policies.of(&record.experiment.name).judged_by();
+        MetricSet::group(names.filter_map(|name| metrics.get(name)).filter(|metric| metric.is_frozen()))
     }
 }
 

@@ -93,7 +93,8 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
     let Case { config, versions, collected, as_of, now, .. } = *case;
     let experiment = &record.experiment;
     let policy = config.policies.of(&experiment.name);
-    let rules = Rules::new(policy, &config.metrics);
+    let metrics = config.metrics_with(&record.thresholds);
+    let rules = Rules::new(policy, &metrics);
     let amendment = record.rules.as_ref().and_then(|stored| rules.amend(&stored.rules));
     let since = match &amendment {
         // Whoever changed the rules may have seen everything up to tonight.
@@ -105,13 +106,13 @@ pub(super) fn judge(case: &Case<'_>, record: &ExperimentRecord) -> Judged {
     let control_id = control.map_or(VariantId(Uuid::nil()), |c| c.id);
     let arms = candidates_of(record, policy);
     let mut shared = shared_faults(record, policy);
-    shared.extend(unfrozen(&config.metrics, policy));
+    shared.extend(unfrozen(&metrics, policy));
     let comparison = Comparison {
         control: control_id,
         candidate: control_id,
         candidates: arms.len(),
         policy,
-        metrics: &config.metrics,
+        metrics: &metrics,
         cohorts: &collected.cohorts,
         epochs: &record.epochs,
         as_of,

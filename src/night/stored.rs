@@ -41,6 +41,11 @@ impl Stored<'_> {
         self.sets.get(&experiment).cloned().unwrap_or_default()
     }
 
+    /// Takes up what can be measured of an experiment since thresholds were frozen for it.
+    pub(super) fn renew(&mut self, experiment: ExperimentId, sets: Vec<MetricSet>) {
+        self.sets.insert(experiment, sets.into_iter().map(Arc::new).collect());
+    }
+
     /// Through which date an experiment's cohorts were closed when the night began.
     pub(super) fn closed_through(&self, experiment: ExperimentId, set: &MetricSet) -> Option<Date> {
         self.progress.get(&experiment)?.get(&set.digest).copied()
@@ -68,15 +73,18 @@ impl<'a> Night<'a> {
     pub(super) fn load_stored(&self, records: &[ExperimentRecord], progress: AllProgress) -> Stored<'a> {
         // Most experiments are judged by the same policy, so each list of metrics is made up once.
         let mut known: BTreeMap<Vec<&str>, Sets> = BTreeMap::new();
+        let make = |record| -> Sets { self.metric_sets(record).into_iter().map(Arc::new).collect() };
         let mut sets = BTreeMap::new();
         let mut order = VecDeque::new();
         for record in records {
             let (experiment, policy) = (record.experiment.id, self.config.policies.of(&record.experiment.name));
-            let names = self.metrics_of(policy).map(|metric| metric.name.as_str()).collect();
-            let make = || self.metric_sets(policy).into_iter().map(Arc::new).collect();
-            let own: &Sets = known.entry(names).or_insert_with(make);
+            let names = policy.judged_by().map(String::as_str).collect();
+            let own = match record.thresholds.is_empty() {
+                true => Arc::clone(known.entry(names).or_insert_with(|| make(record))),
+                false => make(record),
+            };
             order.extend(own.iter().filter(|_| !record.epochs.is_empty()).map(|set| (experiment, Arc::clone(set))));
-            sets.insert(experiment, Arc::clone(own));
+            sets.insert(experiment, own);
         }
         let (sender, coming) = mpsc::channel(WAITING);
         let (control, wanted) = (self.control.clone(), order.clone());

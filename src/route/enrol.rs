@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::config::Policies;
 use crate::control::{Catalogue, ExperimentRecord, ExperimentRow, Kind, NewEpoch, VersionRow, observe_epochs};
-use crate::domain::{Epoch, Judgement, ModelVersion, Share, VariantConfig, VariantId, VersionName};
+use crate::domain::{Epoch, Judgement, ModelVersion, Share, Threshold, VariantConfig, VariantId, VersionName};
 use crate::plan::Step;
 use case::Case;
 
@@ -87,6 +87,8 @@ pub struct Enrolling {
     pub judgement: Option<Judgement>,
     /// Rules that were set aside.
     pub set_aside: Vec<String>,
+    /// The thresholds that are frozen for the experiment with it.
+    pub thresholds: Vec<Threshold>,
 }
 
 /// Plans it, or says all that speaks against it.
@@ -133,6 +135,7 @@ pub fn plan_enrolment(
         shrunk,
         judgement,
         set_aside: aside.into_iter().map(|refusal| refusal.message).collect(),
+        thresholds: Vec::new(),
     })
 }
 
@@ -195,6 +198,7 @@ impl Enrolling {
             "shares": shares,
             "judgement": judgement,
             "set_aside": self.set_aside,
+            "thresholds": self.thresholds,
         })
     }
 
@@ -206,6 +210,7 @@ impl Enrolling {
 
     /// The experiment as it is afterwards.
     pub fn apply_to(&self, record: &mut ExperimentRecord) {
+        record.thresholds.extend(self.thresholds.iter().cloned());
         for variant in &mut record.experiment.variants {
             if let Some((_, _, _, to)) = self.shrunk.iter().find(|(id, ..)| *id == variant.id) {
                 variant.allocation = *to;

@@ -149,6 +149,7 @@ pub(super) fn record(catalogue: &Catalogue) -> ExperimentRecord {
         last_decisions: BTreeMap::new(),
         rules: None,
         acts: vec![],
+        thresholds: vec![],
         faults: vec![],
     }
 }

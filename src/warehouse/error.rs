@@ -53,6 +53,18 @@ pub enum WarehouseError {
         /// What the server said.
         source: Cause,
     },
+    /// The store that holds the lake does not accept the key, or lets it not read.
+    #[error(
+        "{warehouse} refuses to let {doing} be read; check which key is used, and that it may list the bucket and read what is in it"
+    )]
+    KeyRefused {
+        /// The bucket.
+        warehouse: String,
+        /// What was being read.
+        doing: String,
+        /// What the store said.
+        source: Cause,
+    },
     /// A column that is needed is not there.
     #[error("{table} has no column {column:?}, which {needed_by} needs; there are: {}", found.join(", "))]
     MissingColumn {
@@ -181,7 +193,11 @@ impl WarehouseError {
     /// Whether every experiment is affected, so that the run fails as a whole; otherwise this experiment only.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Tls { .. } | Self::MissingTable { .. } | Self::Forbidden { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::MissingTable { .. }
+            | Self::Forbidden { .. }
+            | Self::KeyRefused { .. } => true,
             Self::MissingColumn { .. }
             | Self::WrongColumn { .. }
             | Self::NotANumber { .. }

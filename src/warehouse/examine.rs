@@ -39,13 +39,6 @@ pub trait Examine: Warehouse {
     /// The newest day up to that date that has an event.
     async fn newest(&self, until: Date) -> Result<Option<Date>, WarehouseError>;
 
-    /// How many numbers a field has, and how many of them exceed each of some edges: all that a percentile is made of.
-    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
-        let what = format!("counting {} of events of type {:?}", asked.field, asked.event);
-        let source = format!("{} cannot do that; write the threshold into the metrics file", self.describe()).into();
-        Err(WarehouseError::Query { doing: what, source })
-    }
-
     /// The columns of a fact, what is wrong with those that are read, and some of its rows of that day.
     async fn look_at_fact(&self, fact: &Fact, _columns: &[String], _day: Date) -> Result<FactLook, WarehouseError> {
         let source = format!("{} runs no SQL; write these rows as events", self.describe()).into();

@@ -34,7 +34,7 @@ pub use clickhouse::{ClickhouseSettings, ClickhouseWarehouse};
 pub use error::WarehouseError;
 pub use examine::{Examine, Exceeded, Exceeding, FactLook, FactSample, Remark, Sample};
 pub use facts::FactFault;
-pub use lake::LakeWarehouse;
+pub use lake::{BucketSettings, LakeWarehouse};
 pub use mysql::{MysqlSettings, MysqlWarehouse};
 pub use none::NoWarehouse;
 pub use postgres::{PostgresSettings, PostgresWarehouse};
@@ -73,6 +73,13 @@ pub trait Warehouse: Send + Sync {
             answers.push(self.collect(request).await);
         }
         answers
+    }
+
+    /// How many numbers a field has, and how many of them exceed each of some edges: all that a percentile is made of.
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        let what = format!("counting {} of events of type {:?}", asked.field, asked.event);
+        let source = format!("{} cannot do that; write the threshold into the metrics file", self.describe()).into();
+        Err(WarehouseError::Query { doing: what, source })
     }
 
     /// Where this warehouse is, for logs; holds no secret.

@@ -15,6 +15,8 @@ pub(crate) struct Needs {
     pub experiment: String,
     /// The key of the experiment.
     pub experiment_id: sqlx::types::Uuid,
+    /// The keys of its variants, as far as they are known.
+    pub variants: Vec<sqlx::types::Uuid>,
     /// What the experiment randomises.
     pub unit_type: String,
     /// What makes a unit exposed.
@@ -135,6 +137,7 @@ impl Needs {
         let mut needs = Needs {
             experiment: request.experiment.name.clone(),
             experiment_id: request.experiment.id.0,
+            variants: request.experiment.variants.iter().map(|variant| variant.id.0).collect(),
             unit_type: request.experiment.unit_type.clone(),
             exposed_by: request.exposed_by,
             events: Vec::new(),
@@ -154,10 +157,10 @@ impl Needs {
         };
         needs.name_events_and_fields(request);
         for metric in &request.metrics {
-            if !metric.is_frozen() {
+            let unfrozen = || {
                 let freeze = "`rampkeeper freeze-thresholds` takes it from the days before";
-                return Err(bad(format!("metric {:?} has no threshold yet; {freeze}", metric.name)));
-            }
+                bad(format!("metric {:?} has no threshold yet; {freeze}", metric.name))
+            };
             let Some(numerator) = metric.numerator() else {
                 return Err(bad(format!(
                     "metric {:?} is made from aggregates, and this warehouse has events",
@@ -165,8 +168,9 @@ impl Needs {
                 )));
             };
             let (above, below) = metric.counts_before();
-            let numerator = needs.sum(numerator, above);
-            let denominator = metric.denominator().map(|measure| needs.sum(measure, below));
+            let numerator = needs.sum(numerator, above).ok_or_else(unfrozen)?;
+            let denominator = metric.denominator().map(|measure| needs.sum(measure, below).ok_or_else(unfrozen));
+            let denominator = denominator.transpose()?;
             needs.metrics.push(MetricNeed { name: metric.name.clone(), numerator, denominator });
         }
         Ok(needs)
@@ -242,8 +246,9 @@ impl Needs {
         self.facts[place].columns.extend(column.map(|column| column.key));
     }
 
-    /// The place of a measure's sum inside the window or before exposure, added if it is new.
-    fn sum(&mut self, measure: &Measure, before: bool) -> usize {
+    /// The place of a measure's sum inside the window or before exposure, added if it is new. There is none of what has no
+    /// threshold yet.
+    fn sum(&mut self, measure: &Measure, before: bool) -> Option<usize> {
         let (event, of_fact) = match &measure.of {
             Rows::Event(event) => (self.events.partition_point(|name| name < event), None),
             Rows::Fact(fact) => {
@@ -266,14 +271,13 @@ impl Needs {
             Value::Count => Adds::One,
             Value::Sum(field) => Adds::Number(place_of(field)),
             Value::CountAbove(field, threshold) => Adds::OneAbove(place_of(field), *threshold),
-            // Refused before: nothing exceeds what is not known.
-            Value::CountUnfrozen(field) => Adds::OneAbove(place_of(field), f64::INFINITY),
+            Value::CountUnfrozen(_) => return None,
         };
         let sum = UnitSum { event: if before { self.inside() + event } else { event }, adds };
-        self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
+        Some(self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
             self.sums.push(sum);
             self.sums.len() - 1
-        })
+        }))
     }
 }
 

@@ -63,11 +63,12 @@ fn sources(module: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The code of a file without its comments; what follows `#[cfg(test)]` belongs to tests and is left out.
+/// The code of a file without its comments; what follows `#[cfg(test)]`, or lies in a folder of tests, is left out.
 fn code(path: &Path) -> String {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let for_tests = ["tests.rs", "fixture.rs", "contract.rs", "sample.rs", "fake_mlflow.rs"];
-    if for_tests.contains(&name) || name.ends_with("_tests.rs") {
+    let in_tests = path.parent().is_some_and(|folder| folder.ends_with("tests"));
+    if for_tests.contains(&name) || name.ends_with("_tests.rs") || in_tests {
         return String::new();
     }
     let text = read(path);

@@ -142,6 +142,37 @@ async fn only_what_is_asked_about_is_answered() {
     unknown.complains("[possible values: configuration, control, grants");
 }
 
+/// Aggregates hold sums, and a night would only complain of it in its log.
+#[tokio::test]
+async fn percentiles_beside_aggregates_are_a_warning_with_their_line() {
+    let mut world = sound().await;
+    world.settings["warehouse"] = json!({ "sqlite": { "path": "warehouse.db" }, "aggregates": {} });
+    world.configure();
+    let metrics = "\
+metrics:
+  acceptance_rate:
+    direction: increase
+    aggregate: { rate: accepted, of: generated, design_effect: 2 }
+  cost_per_plan:
+    direction: decrease
+    aggregate: { mean: cost, design_effect: 2 }
+percentiles:
+  latency:
+    event: plan_generated
+    field: latency_ms
+    from: 10
+    to: 60000
+";
+    world.write("metrics.yml", metrics);
+    let answers = Answers::of(check(&world, "configuration"), 0).await;
+    answers.say("configuration", "percentiles", "warn", "none of these is shown: latency (").say(
+        "configuration",
+        "percentiles",
+        "warn",
+        "metrics.yml:9",
+    );
+}
+
 #[tokio::test]
 async fn what_the_files_say_in_vain_is_a_warning_with_its_line() {
     let world = sound().await;

@@ -3,6 +3,7 @@
 //! The lake shares nothing with the SQL engines but the request: it sums in polars over columns, they over JSON or columns in
 //! their own ways. What all agree on to nine digits is hardly a mistake of any.
 
+mod bucket;
 mod facts;
 mod load;
 mod nights;
@@ -13,7 +14,10 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 use polars::prelude::{AnyValue, DataFrame, DataType};
-use rampkeeper::domain::{Direction, ExposedBy, FieldRoot, Measure, Metric, MetricForm, Percentiles, TableName, Value};
+use rampkeeper::domain::{
+    CohortRequest, Direction, Experiment, ExposedBy, FieldRoot, Measure, Metric, MetricForm, Percentiles, TableName,
+    Value,
+};
 use rampkeeper::warehouse::{
     ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, Exceeding, LakeWarehouse, MysqlSettings,
     MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
@@ -229,6 +233,31 @@ async fn compare(once: bool, exposed_by: ExposedBy) {
         true => LakeWarehouse::open(loaded.dir.path().join("once")).unwrap(),
     };
     let engines = engines(loaded, once).await;
+    let (one_day, two_days) = (metrics(1), metrics(2));
+    // Asked for together, each has the answer that it has alone.
+    let requests: Vec<_> = [&one_day, &two_days]
+        .into_iter()
+        .flat_map(|metrics| (0..EXPERIMENTS).map(|experiment| loaded.world.request(experiment, metrics, exposed_by)))
+        .collect();
+    for (name, engine) in &engines {
+        let answers = engine.collect_many(&requests).await;
+        assert_eq!(answers.len(), requests.len());
+        for (request, told) in requests.iter().zip(answers) {
+            let what = format!("{name}, {} among all, {exposed_by:?}, once {once}", request.experiment.name);
+            let expected = lake.collect(request).await.unwrap();
+            assert_agree(&what, &told.unwrap_or_else(|error| panic!("{what}: {error:?}")), &expected);
+        }
+    }
+    // Where variants are not known beforehand, ClickHouse is asked by each experiment's own query.
+    for (name, engine) in engines.iter().filter(|(name, _)| name.starts_with("ClickHouse")) {
+        for request in &requests {
+            let bare = Experiment { variants: Vec::new(), ..request.experiment.clone() };
+            let what = format!("{name}, {} without variants, {exposed_by:?}", bare.name);
+            let told = engine.collect(&CohortRequest { experiment: &bare, ..request.clone() }).await;
+            let told = told.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert_agree(&what, &told, &lake.collect(request).await.unwrap());
+        }
+    }
     for window_days in [1, 2] {
         let metrics = metrics(window_days);
         for experiment in 0..EXPERIMENTS {

@@ -21,6 +21,7 @@ mod forms_real;
 mod freezing;
 mod fuzz;
 mod inspect;
+mod lake_store;
 mod mail_real;
 mod mail_rich;
 mod night_real;

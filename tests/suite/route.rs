@@ -5,3 +5,4 @@ mod files;
 mod gate;
 mod real;
 mod refusals;
+mod thresholds;

@@ -4,12 +4,16 @@
 use std::time::{Duration, Instant};
 
 use jiff::civil::date;
-use rampkeeper::warehouse::{ClickhouseSettings, ClickhouseWarehouse, Examine, Tables, Warehouse, WarehouseError};
+use rampkeeper::domain::{FieldRoot, Share, Variant, VariantConfig, VariantId};
+use rampkeeper::warehouse::{
+    ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, Tables, Warehouse, WarehouseError,
+};
 use serde_json::json;
+use sqlx::types::Uuid;
 
 use crate::embedded::{World, better, day, outcome};
 use crate::support::clickhouse::Clickhouse;
-use crate::warehouse_engines::{assert_variance_of_one, collect, float, latency};
+use crate::warehouse_engines::{self, assert_variance_of_one, collect_from, float, latency};
 
 fn settings(servers: &Clickhouse, database: &str) -> ClickhouseSettings {
     rustls::crypto::ring::default_provider().install_default().ok();
@@ -22,6 +26,17 @@ fn settings(servers: &Clickhouse, database: &str) -> ClickhouseSettings {
         statement_timeout: Duration::from_secs(30),
         tables: Tables::plain(),
     }
+}
+
+/// As a night asks, which knows the experiment's variants: by the statement that serves many.
+async fn collect(warehouse: &ClickhouseWarehouse) -> Result<Collected, WarehouseError> {
+    let control = Variant {
+        id: VariantId(Uuid::from_u128(0xc)),
+        name: "control".to_owned(),
+        allocation: Share::NONE,
+        config: Ok(VariantConfig::Flag),
+    };
+    collect_from(warehouse, vec![control]).await
 }
 
 async fn connect(servers: &Clickhouse, database: &str) -> ClickhouseWarehouse {
@@ -95,6 +110,7 @@ async fn numbers_far_from_zero_add_up_on_one_server_and_on_two() {
         fill(servers, database).await;
         let warehouse = connect(servers, database).await;
         assert_variance_of_one(&collect(&warehouse).await.unwrap());
+        assert_variance_of_one(&warehouse_engines::collect(&warehouse).await.unwrap());
         let day = warehouse.partition(date(2026, 1, 5)).await.unwrap().unwrap();
         assert_eq!((day.rows, day.latest_event_at), (10_000, Some("2026-01-05T02:00:00Z".parse().unwrap())));
         assert_eq!(warehouse.partition(date(2026, 1, 4)).await.unwrap(), None);
@@ -105,6 +121,48 @@ async fn numbers_far_from_zero_add_up_on_one_server_and_on_two() {
 }
 
 /// The other shard reads its half of the rows and sends a handful.
+/// A value that differs in one event of ten thousand is another day, on one server and on two; the same again is the same.
+#[tokio::test]
+async fn a_value_that_is_changed_changes_the_days_checksum_in_clickhouse() {
+    let servers = Clickhouse::shared().await;
+    plain(servers, "content_plain").await;
+    sharded(servers, "content_sharded").await;
+    let mut told = Vec::new();
+    for database in ["content_plain", "content_sharded"] {
+        fill(servers, database).await;
+        let warehouse = connect(servers, database).await;
+        let of = async || warehouse.content(date(2026, 1, 5), &[FieldRoot::Metrics]).await.unwrap();
+        let before = of().await;
+        assert!(before.is_some());
+        let mut changed = Vec::new();
+        for latency in ["1e9 + 2 * (number % 2) - 1 + (number = 77)", "1e9 + 2 * (number % 2) - 1"] {
+            // This release changes no row in place: the day is written again.
+            match database {
+                "content_plain" => servers.sql(0, "TRUNCATE TABLE content_plain.events").await,
+                _ => {
+                    servers.everywhere("TRUNCATE TABLE content_sharded.events_local").await;
+                    String::new()
+                }
+            };
+            let again = format!(
+                "INSERT INTO {database}.events SELECT 'plan', 'user', toString(number),
+                     toDateTime('2026-01-05 02:00:00', 'UTC'), {latency}, NULL FROM numbers(10000)"
+            );
+            servers.sql(0, &again).await;
+            let began = Instant::now();
+            while servers.sql(0, &format!("SELECT count() FROM {database}.events")).await != "10000" {
+                assert!(began.elapsed() < Duration::from_secs(20), "the events are not handed on to the shards");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            changed.push(of().await);
+        }
+        assert!(changed[0].is_some() && changed[0] != before, "{database}: {changed:?} after {before:?}");
+        assert_eq!(changed[1], before, "{database}");
+        told.push((before, changed));
+    }
+    assert_eq!(told[0], told[1], "a cluster tells what one server does");
+}
+
 #[tokio::test]
 async fn each_shard_sums_its_own_units_and_sends_moments_alone() {
     let servers = Clickhouse::start(2).await;
@@ -116,7 +174,7 @@ async fn each_shard_sums_its_own_units_and_sends_moments_alone() {
     assert_variance_of_one(&collect(&warehouse).await.unwrap());
     let asked = format!(
         "SELECT read_rows, result_rows FROM system.query_log WHERE type = 2 AND NOT is_initial_query
-             AND query LIKE '%cohort_day%' AND toUnixTimestamp(event_time) >= {since}"
+             AND query LIKE '%arm_met%' AND toUnixTimestamp(event_time) >= {since}"
     );
     let began = Instant::now();
     let mut log = String::new();
@@ -141,6 +199,8 @@ async fn a_shard_that_is_dead_is_an_error_and_never_a_gap() {
     assert_variance_of_one(&collect(&warehouse).await.unwrap());
     servers.tell("kill 1").await;
     let error = collect(&warehouse).await.unwrap_err();
+    assert!(error.to_string().contains("a shard does not answer"), "{error:?}");
+    let error = warehouse_engines::collect(&warehouse).await.unwrap_err();
     assert!(error.to_string().contains("a shard does not answer"), "{error:?}");
     assert!(warehouse.partition(date(2026, 1, 5)).await.is_err());
     // That is what would have been told without a word.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::civil::date;
 use rampkeeper::domain::{
-    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Measure, Metric,
-    MetricForm, Value,
+    CohortRequest, Direction, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, FieldRoot, Measure,
+    Metric, MetricForm, Value, Variant,
 };
 use rampkeeper::warehouse::{
     Collected, Examine, MysqlSettings, MysqlWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
@@ -22,6 +22,11 @@ use crate::support::mariadb::Mariadb;
 
 /// The latency of plans on 2026-01-05.
 pub async fn collect(warehouse: &dyn Warehouse) -> Result<Collected, WarehouseError> {
+    collect_from(warehouse, Vec::new()).await
+}
+
+/// The same of an experiment whose variants are known.
+pub async fn collect_from(warehouse: &dyn Warehouse, variants: Vec<Variant>) -> Result<Collected, WarehouseError> {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let experiment = Experiment {
         id: ExperimentId(Uuid::from_u128(0xe1)),
@@ -30,7 +35,7 @@ pub async fn collect(warehouse: &dyn Warehouse) -> Result<Collected, WarehouseEr
         unit_type: "user".to_owned(),
         start_at: None,
         end_at: None,
-        variants: Vec::new(),
+        variants,
     };
     let metric = latency();
     let request = CohortRequest {
@@ -245,6 +250,32 @@ async fn mariadb_adds_up_numbers_far_from_zero() {
     server.sql(&url, "UPDATE events SET metrics = '{\"latency_ms\": 1e200}' WHERE unit_id = '7'").await;
     let error = collect(&connect(&url).await).await.unwrap_err().to_string();
     assert!(error.contains("too large to be squared and summed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_value_that_is_changed_in_place_changes_the_days_checksum_in_mariadb() {
+    let server = Mariadb::shared().await;
+    let url = server.database("content").await;
+    server.sql(&url, MARIADB_TABLES).await;
+    let insert = "INSERT INTO events SELECT 'plan', 'user', seq, json_object('a', 1), json_object('cost', seq), NULL,
+                      '2026-01-05 02:00:00' FROM seq_1_to_500";
+    server.sql(&url, insert).await;
+    let warehouse = connect(&url).await;
+    let of = async |roots: &[FieldRoot]| warehouse.content(date(2026, 1, 5), roots).await.unwrap();
+    let (metrics, both) = ([FieldRoot::Metrics], [FieldRoot::Metrics, FieldRoot::Context]);
+    let before = (of(&metrics).await, of(&both).await);
+    assert!(before.0.is_some() && before.1.is_some() && before.0 != before.1);
+    // Another order of the same rows is the same day.
+    let moved = "CREATE TABLE moved AS SELECT * FROM events; TRUNCATE events;
+                 INSERT INTO events SELECT * FROM moved ORDER BY rand()";
+    server.sql(&url, moved).await;
+    assert_eq!((of(&metrics).await, of(&both).await), before);
+    // What no metric reads is no matter.
+    server.sql(&url, "UPDATE events SET context = '{\"a\": 2}' WHERE unit_id = '77'").await;
+    assert_eq!(of(&metrics).await, before.0);
+    assert_ne!(of(&both).await, before.1);
+    server.sql(&url, "UPDATE events SET metrics = '{\"cost\": 77.5}' WHERE unit_id = '77'").await;
+    assert_ne!(of(&metrics).await, before.0);
 }
 
 #[tokio::test]

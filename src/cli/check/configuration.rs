@@ -24,6 +24,7 @@ pub(super) async fn findings(asked: &Asked<'_>, known: Option<&Known>) -> Vec<Fi
     let mut findings = vec![Finding::ok(AREA, "files", detail)];
     findings.extend(unused_metrics(config));
     findings.extend(facts::unused(config));
+    findings.extend(percentiles_of_aggregates(config));
     findings.extend(known.into_iter().flat_map(|known| strangers(config, known)));
     findings.extend(held_back(config));
     findings.extend(past_freezes(asked));
@@ -54,6 +55,18 @@ fn unused_metrics(config: &Config) -> Option<Finding> {
     }
     let detail = format!("declared, and neither a guardrail nor a success metric of any policy: {}", some_of(&unused));
     Some(Finding::warn(AREA, "unused metrics", detail, "name them in promotion.yml, or take them out of metrics.yml"))
+}
+
+/// Aggregates hold sums, and no percentile can be told from those.
+fn percentiles_of_aggregates(config: &Config) -> Option<Finding> {
+    config.settings.warehouse.aggregates.as_ref()?;
+    let places = config.percentiles.iter().map(|of| {
+        let place = config.place_in_metrics(&["percentiles", of.name.as_str()]);
+        format!("{} ({place})", of.name)
+    });
+    let places: Vec<String> = places.collect();
+    let detail = format!("the warehouse has aggregates alone, so none of these is shown: {}", some_of(&places));
+    (!places.is_empty()).then(|| Finding::warn(AREA, "percentiles", detail, "take them out of metrics.yml"))
 }
 
 /// Policies for experiments that nobody has.

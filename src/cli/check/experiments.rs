@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Asked;
 use super::finding::{Area, Finding, in_time, some_of};
+use super::metrics;
 use crate::control::{ControlStore, ExperimentRecord};
 use crate::domain::{ExperimentStatus, ModelVersion, Policy, RolloutStatus, Share, Variant};
 use crate::evidence::{Cohort, MetricSet};
@@ -43,7 +44,7 @@ impl Known {
 /// Loads the experiments, if anybody asks about something that needs them.
 pub(super) async fn load(asked: &Asked<'_>, store: &ControlStore) -> Result<Option<Known>, Finding> {
     use Area::{Configuration, Experiments, Freshness, Mail, Registry};
-    if !asked.wants_any(&[Configuration, Experiments, Freshness, Mail, Registry]) {
+    if !asked.wants_any(&[Configuration, Experiments, Freshness, Mail, Registry]) && !metrics::asks_the_store(asked) {
         return Ok(None);
     }
     let loaded = in_time(async {

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use jiff::civil::Date;
 
 use super::Asked;
+use super::experiments::Known;
 use super::facts;
 use super::finding::{Area, Finding, in_time};
 use crate::config::Config;
@@ -17,8 +18,17 @@ const AREA: Area = Area::Metrics;
 /// The part of events with text where a number belongs above which a night lets nothing rise (statistics.md section 6).
 const MOST_NOT_NUMBERS: f64 = 0.001;
 
+/// Whether experiments may have thresholds that the metrics file lacks.
+pub(super) fn asks_the_store(asked: &Asked<'_>) -> bool {
+    asked.wants(AREA) && asked.config.freezable.iter().any(|freezable| freezable.frozen.is_none())
+}
+
 /// What is to be said of the metrics.
-pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>) -> Vec<Finding> {
+pub(super) async fn findings(
+    asked: &Asked<'_>,
+    warehouse: Option<&dyn Examine>,
+    known: Option<&Known>,
+) -> Vec<Finding> {
     let Some(warehouse) = warehouse else { return Vec::new() };
     let newest = match in_time(warehouse.newest(asked.as_of)).await {
         Ok(newest) => newest,
@@ -29,7 +39,7 @@ pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>)
     };
     let (mut findings, faulty) = facts::findings(asked, warehouse, newest).await;
     let metrics = asked.config.metrics.values();
-    let rehearsed = metrics.map(|metric| rehearse(asked, warehouse, metric, newest, &faulty));
+    let rehearsed = metrics.map(|metric| rehearse(asked, (warehouse, known), metric, newest, &faulty));
     findings.extend(join_all(rehearsed).await.concat());
     if newest.is_none() {
         let detail = format!("there is none up to {}, so no metric could be tried on any", asked.as_of);
@@ -38,9 +48,27 @@ pub(super) async fn findings(asked: &Asked<'_>, warehouse: Option<&dyn Examine>)
     findings
 }
 
+/// The experiment that has thresholds for its own where the file gives none, and the metric with them, if no other that is
+/// judged by the metric lacks them.
+fn own_of<'a>(asked: &Asked<'_>, known: Option<&'a Known>, metric: &Metric) -> Option<(&'a str, Metric)> {
+    let judged = known?.active().filter(|record| {
+        let policy = asked.config.policies.of(&record.experiment.name);
+        policy.judged_by().any(|name| *name == metric.name)
+    });
+    let mut own = None;
+    for record in judged {
+        let with = asked.config.metrics_with(&record.thresholds).get(&metric.name).cloned()?;
+        if !with.is_frozen() {
+            return None;
+        }
+        own.get_or_insert((record.experiment.name.as_str(), with));
+    }
+    own
+}
+
 async fn rehearse(
     asked: &Asked<'_>,
-    warehouse: &dyn Examine,
+    (warehouse, known): (&dyn Examine, Option<&Known>),
     metric: &Metric,
     newest: Option<Date>,
     faulty: &BTreeSet<String>,
@@ -53,11 +81,15 @@ async fn rehearse(
         return vec![Finding::fail(AREA, what, detail, "see what the lines about the fact say")];
     }
     let day = newest.unwrap_or(asked.as_of);
+    let own = if metric.is_frozen() { None } else { own_of(asked, known, metric) };
+    let frozen = own.as_ref().map_or(String::new(), |(name, _)| format!("its threshold is frozen for {name}; "));
+    let metric = own.as_ref().map_or(metric, |(_, metric)| metric);
     if let Some(measure) = metric.measures().find(|measure| matches!(measure.value, Value::CountUnfrozen(_))) {
         let place = place(asked.config, metric, Some(measure));
         let detail =
             format!("{place}: no threshold is frozen, so it cannot be measured, and who is judged by it is held");
-        return vec![Finding::fail(AREA, what, detail, "run `rampkeeper freeze-thresholds`")];
+        let mend = "run `rampkeeper freeze-thresholds`, or let a version in: that freezes it for its experiment";
+        return vec![Finding::fail(AREA, what, detail, mend)];
     }
     match in_time(warehouse.rehearse(metric, day)).await {
         Ok(samples) if newest.is_some() => {
@@ -69,9 +101,9 @@ async fn rehearse(
             // A ratio may read the same events above and below its line.
             let read: BTreeMap<&str, u64> = samples.iter().map(|sample| (sample.of.name(), sample.events)).collect();
             let read: Vec<String> = read.iter().map(|(event, events)| format!("{events} {event}")).collect();
-            vec![Finding::ok(AREA, what, format!("its query is sound; looked at {} of {day}", read.join(", ")))]
+            vec![Finding::ok(AREA, what, format!("{frozen}its query is sound; looked at {} of {day}", read.join(", ")))]
         }
-        Ok(_) => vec![Finding::ok(AREA, what, "its query is sound")],
+        Ok(_) => vec![Finding::ok(AREA, what, format!("{frozen}its query is sound"))],
         Err(error) => {
             let named = metric
                 .measures()

@@ -8,15 +8,24 @@ use url::Url;
 
 use super::{Patience, control_address, encrypted};
 use crate::cli::address::{self, Protection};
-use crate::config::{AggregatesEntry, BucketWord, ClickhouseEntry, Config, MysqlEntry, PostgresEntry, SqliteEntry};
+use crate::config::{
+    AggregatesEntry, BucketWord, ClickhouseEntry, Config, LakeEntry, MysqlEntry, PostgresEntry, SecretRef, SqliteEntry,
+    StoreKind,
+};
 use crate::domain::TableName;
 use crate::warehouse::{
-    AggregatesWarehouse, BucketSize, ClickhouseSettings, ClickhouseWarehouse, Examine, LakeWarehouse, MysqlSettings,
-    MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables,
+    AggregatesWarehouse, BucketSettings, BucketSize, ClickhouseSettings, ClickhouseWarehouse, Examine, LakeWarehouse,
+    MysqlSettings, MysqlWarehouse, PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables,
 };
 
 /// Seconds that one query may take, unless told.
 const STATEMENT_TIMEOUT_SECONDS: u64 = 600;
+
+/// Seconds that one question to an object store may take, unless told.
+const STORE_TIMEOUT_SECONDS: u64 = 120;
+
+/// How often a request to an object store that failed is made again.
+const STORE_RETRIES: u32 = 3;
 
 /// Connects to it.
 pub(super) async fn open(config: &Config, patience: Patience) -> anyhow::Result<Box<dyn Examine>> {
@@ -38,10 +47,7 @@ pub(super) async fn open(config: &Config, patience: Patience) -> anyhow::Result<
         return Ok(Box::new(clickhouse(config, entry, limit).await?));
     }
     match &entry.lake {
-        Some(lake) => {
-            let word = lake.partition.as_deref().unwrap_or("date");
-            Ok(Box::new(LakeWarehouse::open_by(config.base.join(&lake.path), word)?))
-        }
+        Some(entry) => Ok(Box::new(lake(config, entry, patience).await?)),
         None => Err(anyhow!("warehouse: give one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`")),
     }
 }
@@ -154,9 +160,8 @@ async fn mysql(config: &Config, entry: &MysqlEntry, limit: Duration) -> anyhow::
 }
 
 async fn clickhouse(config: &Config, entry: &ClickhouseEntry, limit: Duration) -> anyhow::Result<ClickhouseWarehouse> {
-    let read = |secret: &crate::config::SecretRef| {
-        secret.read(&config.base).map_err(|why| anyhow!("warehouse.clickhouse.password: {why}"))
-    };
+    let read =
+        |secret: &SecretRef| secret.read(&config.base).map_err(|why| anyhow!("warehouse.clickhouse.password: {why}"));
     let settings = ClickhouseSettings {
         url: Url::parse(&entry.url).context("warehouse.clickhouse.url is no address")?,
         username: entry.username.clone(),
@@ -167,4 +172,46 @@ async fn clickhouse(config: &Config, entry: &ClickhouseEntry, limit: Duration) -
         tables: tables(Tables::plain(), &entry.events, &entry.assignments),
     };
     Ok(ClickhouseWarehouse::connect(settings).await?)
+}
+
+async fn lake(config: &Config, entry: &LakeEntry, patience: Patience) -> anyhow::Result<LakeWarehouse> {
+    let word = entry.partition.as_deref().unwrap_or("date");
+    match entry.address() {
+        None => Ok(LakeWarehouse::open_by(config.base.join(&entry.path), word)?),
+        Some(address) => Ok(LakeWarehouse::in_bucket(bucket(config, entry, address, patience)?, word).await?),
+    }
+}
+
+/// What an object store is asked with, by the names that its client has for it.
+fn bucket(config: &Config, entry: &LakeEntry, address: &str, patience: Patience) -> anyhow::Result<BucketSettings> {
+    let store = entry.store.clone().unwrap_or_default();
+    let kind =
+        StoreKind::of(address).ok_or_else(|| anyhow!("warehouse.lake.path: no object store has such an address"))?;
+    let endpoint = match kind {
+        StoreKind::S3 => "aws_endpoint_url",
+        StoreKind::Google => "google_base_url",
+        StoreKind::Azure => "azure_storage_endpoint",
+    };
+    let settings =
+        [(endpoint, store.endpoint), ("aws_region", store.region), ("azure_storage_account_name", store.account)];
+    let secrets = [
+        ("aws_access_key_id", "access_key_id", store.access_key_id),
+        ("aws_secret_access_key", "secret_access_key", store.secret_access_key),
+        ("aws_session_token", "session_token", store.session_token),
+        ("azure_storage_account_key", "account_key", store.account_key),
+        ("azure_storage_sas_token", "sas_token", store.sas_token),
+        ("google_service_account_key", "service_account", store.service_account),
+    ];
+    let read = |(name, key, secret): (&'static str, &str, Option<SecretRef>)| {
+        let read =
+            |secret: SecretRef| secret.read(&config.base).map_err(|why| anyhow!("warehouse.lake.store.{key}: {why}"));
+        secret.map(|secret| Ok((name, read(secret)?)))
+    };
+    Ok(BucketSettings {
+        url: address.to_owned(),
+        settings: settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        secrets: secrets.into_iter().filter_map(read).collect::<anyhow::Result<_>>()?,
+        timeout: Duration::from_secs(store.timeout_seconds.unwrap_or(STORE_TIMEOUT_SECONDS)).min(patience.longest()),
+        retries: patience.retries(STORE_RETRIES),
+    })
 }

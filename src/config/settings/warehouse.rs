@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::SettingsFile;
 use super::address::{Connection, POSTGRES_OR_SQLITE, Schemes, address, encryption};
 use super::aggregates::{self, AggregatesEntry};
+use super::lake::{self, LakeEntry};
 use crate::config::secret::SecretRef;
 use crate::domain::TableName;
 
@@ -24,7 +25,7 @@ pub struct WarehouseEntry {
     pub mysql: Option<MysqlEntry>,
     /// Two tables of a ClickHouse server or cluster.
     pub clickhouse: Option<ClickhouseEntry>,
-    /// A folder of Parquet files.
+    /// A folder of Parquet files, here or in an object store.
     pub lake: Option<LakeEntry>,
     /// Reads aggregates over events from the PostgreSQL or SQLite database that is named beside it, and nothing else: for
     /// where neither events nor assignments are kept.
@@ -138,16 +139,6 @@ pub struct PostgresEntry {
     pub statement_timeout_seconds: Option<u64>,
 }
 
-/// The lake.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LakeEntry {
-    /// The folder that holds `events/` and `assignments/`.
-    pub path: PathBuf,
-    /// What stands before `=` in the names of the days' folders, such as `dt`; `date` if it is not given.
-    pub partition: Option<String>,
-}
-
 /// Checks of meaning that the schema cannot express.
 pub(super) fn check(fault: &mut impl FnMut(&str, &str), file: &SettingsFile) {
     let warehouse = &file.warehouse;
@@ -162,6 +153,9 @@ pub(super) fn check(fault: &mut impl FnMut(&str, &str), file: &SettingsFile) {
         fault("/warehouse", "give exactly one of `postgres`, `sqlite`, `mysql`, `clickhouse` and `lake`");
     }
     aggregates::check(fault, warehouse);
+    if let Some(lake) = &warehouse.lake {
+        lake::check(fault, lake);
+    }
     if let Some(mysql) = &warehouse.mysql {
         mysql_url(fault, mysql);
     }

@@ -12,6 +12,7 @@ use crate::control::{Catalogue, ExperimentRecord, Kind, NewEnrolment, Run};
 use crate::domain::{Act, ActKind};
 use crate::night::Night;
 use crate::night::error::NightError;
+use crate::night::thresholds::FreezeFault;
 use crate::night::under_lease::under_lease;
 use crate::route::{Asked, Enrolling, Refusal, Rule, plan_enrolment};
 
@@ -77,11 +78,24 @@ impl Night<'_> {
         let planned = plan_enrolment(asked, &catalogue, record.as_ref(), &self.config.policies, self.now);
         let mut refusals = planned.as_ref().err().cloned().unwrap_or_default();
         refusals.extend(self.ask_registry(&catalogue, asked).await);
+        let thresholds = match (&record, &planned) {
+            (Some(record), Ok(_)) => self.freeze(record).await,
+            _ => Ok(Vec::new()),
+        };
+        let thresholds = match thresholds {
+            Ok(thresholds) => thresholds,
+            Err(FreezeFault::Night(error)) => return Err(error),
+            Err(FreezeFault::Refused(refusal)) => {
+                refusals.push(refusal);
+                Vec::new()
+            }
+        };
         let (aside, refused): (Vec<Refusal>, Vec<Refusal>) =
             refusals.into_iter().partition(|refusal| asked.force && refusal.rule == Rule::Forcible);
         match (record, planned) {
             (Some(record), Ok(mut enrolling)) if refused.is_empty() => {
                 enrolling.set_aside.extend(aside.into_iter().map(|refusal| refusal.message));
+                enrolling.thresholds = thresholds;
                 Ok((record, enrolling))
             }
             _ => Err(NightError::Refused { why: told(&refused, !asked.force) }),
@@ -138,6 +152,7 @@ impl Night<'_> {
             share: enrolling.share,
             shrunk: enrolling.shrunk.iter().map(|(id, _, from, to)| (*id, *from, *to)).collect(),
             epochs: enrolling.epochs.clone(),
+            thresholds: &enrolling.thresholds,
             detail: enrolling.detail(),
             by,
             reason: reason.unwrap_or_else(|| "it passed offline evaluation".to_owned()),

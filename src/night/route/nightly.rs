@@ -10,6 +10,7 @@ use super::notes::{about_enrolment, gate_note, note_of, refusal_note};
 use crate::control::{Catalogue, Enrolment, ExperimentRecord, KeptNote, Kind, RouteNote};
 use crate::domain::{ExperimentStatus, Mode as PolicyMode, VersionName};
 use crate::night::error::NightError;
+use crate::night::thresholds::FreezeFault;
 use crate::night::{Mode, Night};
 use crate::report::NightReport;
 use crate::route::{Asked, Candidate, Qualified, challenger, newest_untried, plan_enrolment};
@@ -114,8 +115,17 @@ impl Night<'_> {
             let planned = plan_enrolment(&asked, &catalogue, Some(&*record), &self.config.policies, now);
             let mut refusals = planned.as_ref().err().cloned().unwrap_or_default();
             refusals.extend(self.ask_registry(&catalogue, &asked).await);
+            let mut thresholds = Vec::new();
+            if planned.is_ok() && refusals.is_empty() {
+                match self.freeze(record).await {
+                    Ok(frozen) => thresholds = frozen,
+                    Err(FreezeFault::Night(error)) => return Err(error),
+                    Err(FreezeFault::Refused(refusal)) => refusals.push(refusal),
+                }
+            }
             match planned {
-                Ok(enrolling) if refusals.is_empty() => {
+                Ok(mut enrolling) if refusals.is_empty() => {
+                    enrolling.thresholds = thresholds;
                     if let Mode::Act { run } = mode {
                         self.begin(night, run).await?;
                         self.let_in(run.id, record, &enrolling, None, now).await?;

@@ -29,6 +29,9 @@ pub(super) fn note_of(experiment: ExperimentId, enrolling: &Enrolling, act: Opti
     if let Some(judgement) = &enrolling.judgement {
         line.push_str(&format!("; offline evaluation {judgement}"));
     }
+    for frozen in &enrolling.thresholds {
+        line.push_str(&format!("; {frozen}"));
+    }
     if !enrolling.set_aside.is_empty() {
         line.push_str(&format!("; set aside: {}", enrolling.set_aside.join("; ")));
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{Finding, ModelVersion, Share};
+use crate::domain::{Finding, ModelVersion, Share, Threshold};
 use crate::route::{Enrolling, Qualified};
 
 /// What became of the versions at the gate.
@@ -58,6 +58,8 @@ pub struct EnrolReport {
     pub steps: Vec<String>,
     /// What the offline gate said.
     pub gate: Option<String>,
+    /// The thresholds that are frozen with it.
+    pub thresholds: Vec<Threshold>,
     /// Rules that were set aside.
     pub set_aside: Vec<String>,
     /// What is still to be done, with the error that keeps it from being done.
@@ -99,6 +101,7 @@ pub(super) fn enrol_report(
         config: enrolling.config.clone(),
         steps: enrolling.steps.iter().map(ToString::to_string).collect(),
         gate: enrolling.judgement.as_ref().map(ToString::to_string),
+        thresholds: enrolling.thresholds.clone(),
         set_aside: enrolling.set_aside.clone(),
         unfinished,
     }

@@ -22,6 +22,9 @@ const GRACE: Duration = Duration::from_secs(15);
 /// The longest answer that is read, in bytes: moments of thousands of cohorts.
 const LONGEST_ANSWER: usize = 256 << 20;
 
+/// Statements longer than this are announced; a server takes no more than 256 KiB otherwise, in bytes.
+const LONG_STATEMENT: usize = 128 << 10;
+
 /// How a question is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -116,7 +119,12 @@ impl Http {
                     // Until the answer is complete nothing of it is sent, so that a failure is told by the status.
                     .append_pair("wait_end_of_query", "1")
                     .append_pair("join_use_nulls", "0")
+                    // To compile expressions takes longer than they take, for a statement that is asked once.
+                    .append_pair("compile_expressions", "0")
                     .append_pair("distributed_product_mode", "deny");
+                if sql.len() > LONG_STATEMENT {
+                    query.append_pair("max_query_size", &(2 * sql.len()).to_string());
+                }
             }
         }
         let request = self.authenticated(self.client.post(url).timeout(limit + GRACE))?;

@@ -7,6 +7,7 @@
 mod faults;
 mod http;
 mod layout;
+mod together;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::cohort_rows::CohortRow;
 use super::error::WarehouseError;
 use super::examine::Remark;
 use super::facts::Shape;
+use super::needs::Needs;
 use super::sql::{self, Cell, Clickhouse as Dialect, Engine, Known, Row, SqlWarehouse, Statement, Typed};
 use super::tables::Tables;
 use crate::domain::Fact;
@@ -55,6 +58,8 @@ pub struct Clickhouse {
     statement_timeout: Duration,
     tables: Tables,
     known: Arc<OnceCell<Known>>,
+    /// The dialect of these tables, once they are known.
+    typed: Arc<OnceCell<Arc<Dialect>>>,
 }
 
 impl fmt::Debug for Clickhouse {
@@ -68,7 +73,7 @@ impl ClickhouseWarehouse {
     pub async fn connect(settings: ClickhouseSettings) -> Result<Self, WarehouseError> {
         let (tables, statement_timeout) = (settings.tables.clone(), settings.statement_timeout);
         let http = Http::new(settings)?;
-        let engine = Clickhouse { http, statement_timeout, tables, known: Arc::default() };
+        let engine = Clickhouse { http, statement_timeout, tables, known: Arc::default(), typed: Arc::default() };
         engine.refuse_gaps().await?;
         Ok(SqlWarehouse::over(engine))
     }
@@ -97,6 +102,11 @@ impl Clickhouse {
         }
     }
 
+    /// What the tables lack for a request.
+    fn refuses(&self, needs: &Needs) -> Option<WarehouseError> {
+        sql::Dialect::refuse(self.typed.get()?.as_ref(), needs, &self.tables.events)
+    }
+
     /// The question without a look at the tables first, for the look itself.
     async fn look(&self, sql: &str) -> Result<Vec<Row>, WarehouseError> {
         self.ask(sql, "looking at the tables", Answer::Whole).await
@@ -117,8 +127,10 @@ impl Engine for Clickhouse {
         let known = self.known.get_or_try_init(async || {
             let layout = layout::of(self).await?;
             layout.faults.into_iter().next().map_or(Ok(()), Err)?;
+            let dialect = Arc::new(Dialect(layout.typed));
+            let dialect = self.typed.get_or_init(async || dialect).await;
             Ok(Known {
-                dialect: Arc::new(Dialect(layout.typed)),
+                dialect: Arc::clone(dialect) as Arc<dyn sql::Dialect>,
                 tables: layout.tables,
                 // No engine of ClickHouse's keeps a key unique.
                 unique: false,
@@ -140,6 +152,16 @@ impl Engine for Clickhouse {
             return Err(fault);
         }
         Err(faults::in_words(fault, doing, self.http.place(), self.statement_timeout))
+    }
+
+    async fn together(&self, requests: &[Needs]) -> Vec<Option<Result<Vec<CohortRow>, WarehouseError>>> {
+        match self.ask_together(requests).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                tracing::info!("the experiments are asked for one by one: {error}");
+                requests.iter().map(|_| None).collect()
+            }
+        }
     }
 
     async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError> {

@@ -1,17 +1,14 @@
-//! From the files of some days to one lazy frame with columns of known types.
+//! From the files of some days to frames with columns of known types.
 //!
 //! Exports differ: milliseconds or microseconds, integers or decimals, one file with a column and the next without it.
 //! What can be read without guessing is cast to one form here; all else is an error that names column and file.
 
-use polars::prelude::{DataFrame, Engine, Null};
-use polars::prelude::{
-    DataType, Expr, Field as PolarsField, HiveOptions, IntoLazy, LazyFrame, PlRefPath, PolarsError, PolarsResult,
-    ScanArgsParquet, Schema, TimeUnit, UnionArgs, col, concat, lit,
-};
+use polars::prelude::{DataFrame, DataType, Expr, Field as PolarsField, IntoLazy, Null, TimeUnit, col, lit};
 
 use crate::warehouse::error::WarehouseError;
 
-use super::files::{DataFile, Day, broken};
+use super::files::{DataFile, Day};
+use super::groups::groups_of;
 
 /// A column that is to be read.
 #[derive(Clone, Debug)]
@@ -172,52 +169,20 @@ pub(super) fn check(day: &Day, wanted: &[Wanted]) -> Result<(), WarehouseError> 
     Ok(())
 }
 
-/// The wanted columns of all files of those days.
-pub(super) fn scan(days: &[Day], wanted: &[Wanted]) -> Result<LazyFrame, WarehouseError> {
+/// The wanted columns of those days, row group by row group, in their common form.
+pub(super) fn frames<'a>(
+    days: &'a [Day],
+    wanted: &'a [Wanted],
+) -> Result<impl Iterator<Item = Result<DataFrame, WarehouseError>> + 'a, WarehouseError> {
     for day in days {
         refuse_missing(day, wanted)?;
     }
-    // Files of one schema are one scan: polars reads them side by side.
-    let mut groups: Vec<(&DataFile, Vec<PlRefPath>)> = Vec::new();
-    for file in days.iter().flat_map(|day| &day.files) {
-        let path = PlRefPath::new(file.path.to_string_lossy().as_ref());
-        match groups.iter_mut().find(|(first, _)| same(&first.schema, &file.schema)) {
-            Some((_, paths)) => paths.push(path),
-            None => groups.push((file, vec![path])),
-        }
-    }
-    let mut frames = Vec::with_capacity(groups.len());
-    for (first, paths) in groups {
-        let columns = wanted.iter().map(|wanted| wanted.expression(first)).collect::<Result<Vec<_>, _>>()?;
-        frames.push(scan_files(paths).map_err(|error| find_broken(days, error, "opening"))?.select(columns));
-    }
-    match frames.len() {
-        0 => Ok(DataFrame::empty_with_schema(&empty_schema(wanted)).lazy()),
-        1 => Ok(frames.swap_remove(0)),
-        _ => concat(frames, UnionArgs::default()).map_err(|error| find_broken(days, error, "joining the files of")),
-    }
-}
-
-/// Runs a frame that was made by [`scan`] over those days.
-pub(super) fn collect(frame: LazyFrame, days: &[Day]) -> Result<DataFrame, WarehouseError> {
-    run(frame).map_err(|error| find_broken(days, error, "reading"))
-}
-
-fn run(frame: LazyFrame) -> PolarsResult<DataFrame> {
-    Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
-}
-
-fn scan_files(paths: Vec<PlRefPath>) -> PolarsResult<LazyFrame> {
-    let args = ScanArgsParquet { hive_options: HiveOptions::new_disabled(), glob: false, ..Default::default() };
-    LazyFrame::scan_parquet_files(paths.into_iter().collect(), args)
-}
-
-fn same(a: &Schema, b: &Schema) -> bool {
-    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a == b)
-}
-
-fn empty_schema(wanted: &[Wanted]) -> Schema {
-    wanted.iter().map(|wanted| (wanted.alias.as_str().into(), wanted.kind.dtype())).collect()
+    let names: Vec<&str> = wanted.iter().map(|wanted| wanted.column.as_str()).collect();
+    Ok(days.iter().flat_map(groups_of).map(move |group| {
+        let columns = wanted.iter().map(|wanted| wanted.expression(group.file)).collect::<Result<Vec<_>, _>>()?;
+        let frame = group.read(&names)?.lazy().select(columns).collect();
+        frame.map_err(|error| group.failed(error))
+    }))
 }
 
 fn refuse_missing(day: &Day, wanted: &[Wanted]) -> Result<(), WarehouseError> {
@@ -235,18 +200,4 @@ fn refuse_missing(day: &Day, wanted: &[Wanted]) -> Result<(), WarehouseError> {
         }
     }
     Ok(())
-}
-
-/// polars does not say which file it failed on, so after a failure each is read alone until one fails.
-fn find_broken(days: &[Day], error: PolarsError, doing: &str) -> WarehouseError {
-    for day in days {
-        for file in &day.files {
-            let path = PlRefPath::new(file.path.to_string_lossy().as_ref());
-            if let Err(error) = scan_files(vec![path]).and_then(run) {
-                return broken(&file.path, day.date, "it cannot be read to its end", Some(error.into()));
-            }
-        }
-    }
-    let names: Vec<String> = days.iter().map(Day::describe).collect();
-    WarehouseError::Query { doing: format!("{doing} the lake's {}", names.join(", ")), source: error.into() }
 }

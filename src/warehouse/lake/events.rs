@@ -1,8 +1,8 @@
 //! The rows of events that bear on a pass, as plain arrays.
 
-use polars::prelude::{Column, DataFrame, DataType, PolarsResult, col, lit};
+use polars::prelude::{Column, DataFrame, DataType, PolarsResult};
 
-use super::columns::{Absence, Kind, Wanted, collect, scan};
+use super::columns::{Absence, Kind, Wanted, frames};
 use super::files::Day;
 use super::groups::{Group, Recent, instants, integers, numbers, texts};
 use crate::domain::{Field, FieldRoot};
@@ -193,14 +193,17 @@ pub(super) fn column_of(field: &Field) -> String {
 /// Only for the latest event of a day: its count comes from the footers. An event that lies in the day's folder and
 /// happened on another, such as one of a clock that is ahead, says nothing of how far the day was written.
 pub(super) fn latest(day: &Day) -> Result<Option<i64>, WarehouseError> {
-    let days = std::slice::from_ref(day);
     let begin = midnight(day.date);
-    let on_that_day = col("timestamp").gt_eq(lit(begin)).and(col("timestamp").lt(lit(next_midnight(begin))));
-    let events = scan(days, &[Wanted::required("timestamp", Kind::Instant)])?.filter(on_that_day);
-    let frame = collect(events.select([col("timestamp").max()]), days)?;
-    let latest = frame.column("timestamp").and_then(Column::i64).map(|latest| latest.get(0));
-    latest.map_err(|error| WarehouseError::Query {
-        doing: format!("dating the {}", day.describe()),
-        source: error.into(),
-    })
+    let on_that_day = begin..next_midnight(begin);
+    let wanted = [Wanted::required("timestamp", Kind::Instant)];
+    let mut latest = None;
+    for frame in frames(std::slice::from_ref(day), &wanted)? {
+        let frame = frame?;
+        let instants = frame.column("timestamp").and_then(Column::i64).map_err(|error| WarehouseError::Query {
+            doing: format!("dating the {}", day.describe()),
+            source: error.into(),
+        })?;
+        latest = latest.max(instants.iter().flatten().filter(|instant| on_that_day.contains(instant)).max());
+    }
+    Ok(latest)
 }

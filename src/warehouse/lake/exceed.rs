@@ -2,14 +2,15 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use polars::prelude::{Column, DataType, Expr, LazyFrame, col, lit};
+use polars::prelude::{DataFrame, PolarsResult};
 
-use super::columns::{Wanted, collect, scan};
+use super::columns::{Wanted, frames};
 use super::events::column_of;
 use super::files::{Day, Folders, Table};
 use crate::domain::Field;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::examine::Exceeded;
+use crate::warehouse::open::ids::{Keys, Seen};
 
 /// The question, with everything that it names, so that it may move to another thread.
 pub(super) struct Question {
@@ -20,33 +21,63 @@ pub(super) struct Question {
     pub(super) edges: Vec<f64>,
 }
 
+/// What was counted so far.
+struct Counting<'a> {
+    asked: &'a Question,
+    /// The name of the numbers' column.
+    number: &'a str,
+    keys: Keys,
+    /// The ids of the events that were counted: one that comes twice counts once, as it does for a metric.
+    seen: Seen,
+    counted: Exceeded,
+}
+
 /// The answer. A day without files has no numbers.
 pub(super) fn exceed(folders: &Folders, asked: &Question, wanted: &[Wanted]) -> Result<Exceeded, WarehouseError> {
-    let dates = asked.from.series(1.days()).take_while(|date| *date <= asked.to);
-    let days: Result<Vec<Option<Day>>, WarehouseError> = dates.map(|date| folders.day(Table::Events, date)).collect();
-    let days: Vec<Day> = days?.into_iter().flatten().collect();
+    let mut counting = Counting {
+        asked,
+        number: "",
+        keys: Keys::new(),
+        seen: Seen::default(),
+        counted: Exceeded { numbers: 0, beyond: vec![0; asked.edges.len()] },
+    };
     let column = column_of(&asked.field);
-    let alias = wanted.iter().find(|wanted| wanted.column == column).map(|wanted| wanted.alias.as_str());
-    let (false, Some(alias)) = (days.is_empty(), alias) else {
-        return Ok(Exceeded { numbers: 0, beyond: vec![0; asked.edges.len()] });
-    };
-    let events: LazyFrame = scan(&days, wanted)?.filter(col("event_type").eq(lit(asked.event.as_str())));
-    let number = || col(alias);
-    let count = |of: Expr, name: String| of.sum().cast(DataType::Int64).alias(name);
-    let mut counts = vec![count(number().is_finite(), "numbers".to_owned())];
-    let beyond = asked.edges.iter().enumerate();
-    counts.extend(
-        beyond.map(|(place, edge)| count(number().gt(lit(*edge)).and(number().is_finite()), format!("beyond_{place}"))),
-    );
-    let counted = collect(events.select(counts), &days)?;
-    let read = |name: &str| {
-        let count = counted.column(name).and_then(Column::i64).map(|counts| counts.get(0).unwrap_or_default());
-        count.map(|count| u64::try_from(count).unwrap_or_default()).map_err(|error| WarehouseError::Query {
-            doing: format!("counting {} of events of type {:?}", asked.field, asked.event),
-            source: error.into(),
-        })
-    };
-    let beyond: Result<Vec<u64>, WarehouseError> =
-        (0..asked.edges.len()).map(|place| read(&format!("beyond_{place}"))).collect();
-    Ok(Exceeded { numbers: read("numbers")?, beyond: beyond? })
+    let Some(number) = wanted.iter().find(|wanted| wanted.column == column) else { return Ok(counting.counted) };
+    counting.number = number.alias.as_str();
+    let needed = ["event_type", "event_id", column.as_str()];
+    let wanted: Vec<Wanted> =
+        wanted.iter().filter(|wanted| needed.contains(&wanted.column.as_str())).cloned().collect();
+    let dates = asked.from.series(1.days()).take_while(|date| *date <= asked.to);
+    for date in dates {
+        let day: Option<Day> = folders.day(Table::Events, date)?;
+        for frame in frames(day.as_slice(), &wanted)? {
+            counting.count(&frame?).map_err(|error| WarehouseError::Query {
+                doing: format!("counting {} of events of type {:?}", asked.field, asked.event),
+                source: error.into(),
+            })?;
+        }
+    }
+    Ok(counting.counted)
+}
+
+impl Counting<'_> {
+    fn count(&mut self, frame: &DataFrame) -> PolarsResult<()> {
+        let types = frame.column("event_type")?.str()?;
+        let ids = frame.column("event_id")?.str()?;
+        let numbers = frame.column(self.number)?.f64()?;
+        for ((name, id), number) in types.iter().zip(ids.iter()).zip(numbers.iter()) {
+            let Some(number) = number.filter(|number| number.is_finite() && name == Some(self.asked.event.as_str()))
+            else {
+                continue;
+            };
+            if id.is_some_and(|id| !self.seen.add(self.keys.key(id))) {
+                continue;
+            }
+            self.counted.numbers += 1;
+            for (beyond, edge) in self.counted.beyond.iter_mut().zip(&self.asked.edges) {
+                *beyond += u64::from(number > *edge);
+            }
+        }
+        Ok(())
+    }
 }

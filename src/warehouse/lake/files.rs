@@ -1,13 +1,12 @@
 //! Where the lake keeps its days: `ROOT/TABLE/date=YYYY-MM-DD/*.parquet`, or another word than `date`, and what the footers of those files say.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use polars::prelude::{FileMetadataRef, ParquetReader, PolarsResult, Schema, SchemaExt, SerReader};
+use polars::prelude::{FileMetadataRef, Schema, SchemaExt, infer_schema};
 
+use super::shelf::{Entry, Shelf};
 use crate::warehouse::error::WarehouseError;
 
 /// A table of the lake.
@@ -30,6 +29,7 @@ impl Table {
 /// The day partition of a table: at least one file.
 #[derive(Clone, Debug)]
 pub(super) struct Day {
+    pub(super) shelf: Shelf,
     pub(super) table: Table,
     pub(super) date: Date,
     pub(super) files: Vec<DataFile>,
@@ -38,6 +38,7 @@ pub(super) struct Day {
 /// A Parquet file whose footer could be read.
 #[derive(Clone, Debug)]
 pub(super) struct DataFile {
+    /// Its path, or its address in a bucket.
     pub(super) path: PathBuf,
     pub(super) rows: u64,
     pub(super) schema: Arc<Schema>,
@@ -55,14 +56,15 @@ impl Day {
 /// The folders of the lake.
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
+    shelf: Shelf,
     root: PathBuf,
     /// What stands before `=` in the name of a day's folder.
     word: String,
 }
 
 impl Folders {
-    pub(super) fn new(root: PathBuf, word: &str) -> Self {
-        Self { root, word: word.to_owned() }
+    pub(super) fn new(shelf: Shelf, root: PathBuf, word: &str) -> Self {
+        Self { shelf, root, word: word.to_owned() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -76,59 +78,52 @@ impl Folders {
 
     /// Fails unless the table's folder is there; an unmounted lake must not look like a day without events.
     pub(super) fn require(&self, table: Table) -> Result<(), WarehouseError> {
+        self.list(table).map(drop)
+    }
+
+    /// What lies in a table's folder.
+    fn list(&self, table: Table) -> Result<Vec<Entry>, WarehouseError> {
         let folder = self.root.join(table.name());
-        if folder.is_dir() {
-            return Ok(());
+        if let Some(entries) = self.shelf.list(&folder)? {
+            return Ok(entries);
         }
-        let advice = format!(
-            "a lake keeps {0}/{1}=YYYY-MM-DD/*.parquet under its root; check the root {2} and that it is mounted",
-            table.name(),
-            self.word,
-            self.root.display()
-        );
+        let keeps = format!("a lake keeps {0}/{1}=YYYY-MM-DD/*.parquet under its root", table.name(), self.word);
+        let root = self.root.display();
+        let advice = match self.shelf {
+            Shelf::Folders => format!("{keeps}; check the root {root} and that it is mounted"),
+            Shelf::Bucket(_) => format!("{keeps}; check the root {root}"),
+        };
         Err(WarehouseError::MissingTable { table: format!("the folder {}", folder.display()), advice })
     }
 
     /// The data files of one day in order of their names; `None` if there are none.
     pub(super) fn day(&self, table: Table, date: Date) -> Result<Option<Day>, WarehouseError> {
         let folder = self.day_folder(table, date);
-        let unreadable = |path: &Path, error: io::Error| broken(path, date, "it cannot be listed", Some(error.into()));
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.require(table)?;
-                return Ok(None);
-            }
-            Err(error) => return Err(unreadable(&folder, error)),
+        let Some(mut entries) = self.shelf.list(&folder)? else {
+            self.require(table)?;
+            return Ok(None);
         };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(|error| unreadable(&folder, error))?.path();
-            if is_data(&path) {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        let files = paths.into_iter().map(|path| read_footer(path, date)).collect::<Result<Vec<_>, _>>()?;
-        Ok((!files.is_empty()).then_some(Day { table, date, files }))
+        entries.retain(|entry| is_data(&entry.name));
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let read = |Entry { name, bytes }| self.file(folder.join(name), date, bytes);
+        let files = entries.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok((!files.is_empty()).then(|| Day { shelf: self.shelf.clone(), table, date, files }))
     }
 
     /// The dates that a table has a folder for, in order.
     pub(super) fn dates(&self, table: Table) -> Result<Vec<Date>, WarehouseError> {
-        self.require(table)?;
-        let folder = self.root.join(table.name());
-        let failed = |error: io::Error| WarehouseError::Query {
-            doing: format!("listing {}", folder.display()),
-            source: error.into(),
-        };
-        let mut dates = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let date = name.to_str().and_then(|name| name.strip_prefix(self.word.as_str())?.strip_prefix('='));
-            dates.extend(date.and_then(|date| date.parse::<Date>().ok()));
-        }
+        let date = |entry: Entry| entry.name.strip_prefix(self.word.as_str())?.strip_prefix('=')?.parse::<Date>().ok();
+        let mut dates: Vec<Date> = self.list(table)?.into_iter().filter_map(date).collect();
         dates.sort();
         Ok(dates)
+    }
+
+    fn file(&self, path: PathBuf, date: Date, bytes: u64) -> Result<DataFile, WarehouseError> {
+        let footer = self.shelf.footer(&path, date, bytes)?;
+        let schema = infer_schema(&footer)
+            .map_err(|error| broken(&path, date, "it is no whole Parquet file", Some(error.into())))?;
+        let schema = Arc::new(Schema::from_arrow_schema(&schema));
+        Ok(DataFile { path, rows: footer.num_rows as u64, schema, footer })
     }
 }
 
@@ -143,20 +138,6 @@ pub(super) fn broken(
 }
 
 /// Writers leave `_SUCCESS`, `.crc` and files still being written beside the data.
-fn is_data(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+fn is_data(name: &str) -> bool {
     name.ends_with(".parquet") && !name.starts_with(['_', '.'])
-}
-
-/// A file that was only half written has no footer: Parquet writes it last.
-fn read_footer(path: PathBuf, date: Date) -> Result<DataFile, WarehouseError> {
-    let footer = |path: &Path| -> PolarsResult<(FileMetadataRef, Arc<Schema>)> {
-        let mut reader = ParquetReader::new(File::open(path)?);
-        let schema = Schema::from_arrow_schema(reader.schema()?.as_ref());
-        Ok((reader.get_metadata()?.clone(), Arc::new(schema)))
-    };
-    match footer(&path) {
-        Ok((footer, schema)) => Ok(DataFile { path, rows: footer.num_rows as u64, schema, footer }),
-        Err(error) => Err(broken(&path, date, "it is no whole Parquet file", Some(error.into()))),
-    }
 }

@@ -1,12 +1,9 @@
 //! Row groups: the parts of a Parquet file that are decoded one by one, and their columns as plain arrays.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use polars::prelude::{
-    Column, DataFrame, DataType, FileMetadata, Float64Chunked, Int64Chunked, ParallelStrategy, ParquetReader,
-    PolarsResult, SerReader, StringChunked, TimeUnit,
+    Column, DataFrame, DataType, Float64Chunked, Int64Chunked, PolarsResult, StringChunked, TimeUnit,
 };
 
 use super::files::{DataFile, Day, broken};
@@ -54,33 +51,12 @@ impl Group<'_> {
     pub(super) fn read(&self, columns: &[&str]) -> Result<DataFrame, WarehouseError> {
         let columns = columns.iter().filter(|column| self.file.schema.contains(column));
         let columns = columns.map(|column| (*column).to_owned()).collect();
-        let unreadable = |source| broken(&self.file.path, self.day.date, "it cannot be read to its end", Some(source));
+        let (path, date) = (self.file.path.as_path(), self.day.date);
+        let read = || self.day.shelf.read((path, date), (&self.file.footer, self.place), columns);
         // Some broken files make the decoder panic.
-        match catch_unwind(AssertUnwindSafe(|| self.decode(columns))) {
-            Ok(Ok(frame)) => Ok(frame),
-            Ok(Err(error)) => Err(unreadable(error.into())),
-            Err(_) => Err(unreadable("the decoder gave up".into())),
-        }
-    }
-
-    fn decode(&self, columns: Vec<String>) -> PolarsResult<DataFrame> {
-        let whole = &self.file.footer;
-        let group = whole.row_groups[self.place].clone();
-        // The reader takes whole files; to it, this is one of a single row group.
-        let alone = FileMetadata {
-            version: whole.version,
-            num_rows: group.num_rows(),
-            max_row_group_height: group.num_rows(),
-            created_by: None,
-            row_groups: vec![group],
-            key_value_metadata: whole.key_value_metadata.clone(),
-            schema_descr: whole.schema_descr.clone(),
-            column_orders: None,
-            footer_buf: whole.footer_buf.clone(),
-        };
-        let mut reader = ParquetReader::new(File::open(&self.file.path)?).read_parallel(ParallelStrategy::None);
-        reader.set_metadata(Arc::new(alone));
-        reader.with_columns(Some(columns)).finish()
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+            Err(broken(path, date, "it cannot be read to its end", Some("the decoder gave up".into())))
+        })
     }
 
     /// For what should not happen, since the types of columns are checked beforehand.

@@ -5,10 +5,13 @@
 //! `context` or `payload` is a column `context.key` or `payload.key`. `ROOT/assignments/date=YYYY-MM-DD/*.parquet` holds
 //! the assignments made on that day: `experiment_id`, `unit_id`, `variant_id`, `assigned_at`. Instants are UTC unless
 //! they carry a zone. Only the days and columns that a request needs are read.
+//!
+//! ROOT is a folder, or an address in an object store, such as `s3://bucket/prefix`.
 
 mod ahead;
 mod arms;
 mod assignments;
+mod bucket;
 mod columns;
 mod content;
 mod days;
@@ -19,21 +22,27 @@ mod files;
 mod groups;
 mod noted;
 mod pass;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 
 use crate::domain::{CohortRequest, FieldRoot};
 
+pub use self::bucket::BucketSettings;
+
+use self::bucket::Bucket;
 use self::files::{Folders, Table};
+use self::shelf::Shelf;
 use super::error::WarehouseError;
 use super::instants::instant_of;
 use super::needs::Needs;
-use super::{Collected, Partition, Warehouse};
+use super::{Collected, Exceeded, Exceeding, Partition, Warehouse};
 
 /// A lake of Parquet files under one root folder.
 ///
@@ -53,7 +62,20 @@ impl LakeWarehouse {
 
     /// The same where another word than `date` stands before the date in the names of the days' folders, such as `dt`.
     pub fn open_by(root: PathBuf, word: &str) -> Result<Self, WarehouseError> {
-        let folders = Folders::new(root, word);
+        Self::over(Folders::new(Shelf::Folders, root, word))
+    }
+
+    /// A lake in a bucket. `word` stands before the date in the names of the days' folders.
+    pub async fn in_bucket(settings: BucketSettings, word: &str) -> Result<Self, WarehouseError> {
+        let word = word.to_owned();
+        on_worker(format!("opening the lake {}", settings.url), move || {
+            let shelf = Shelf::Bucket(Arc::new(Bucket::new(&settings)?));
+            Self::over(Folders::new(shelf, PathBuf::from(settings.url.trim_end_matches('/')), &word))
+        })
+        .await
+    }
+
+    fn over(folders: Folders) -> Result<Self, WarehouseError> {
         folders.require(Table::Events)?;
         folders.require(Table::Assignments)?;
         Ok(Self { folders })
@@ -77,9 +99,13 @@ impl Warehouse for LakeWarehouse {
     async fn content(&self, date: Date, _roots: &[FieldRoot]) -> Result<Option<i64>, WarehouseError> {
         let folders = self.folders.clone();
         on_worker(format!("looking at the lake's events of {date}"), move || {
-            folders.day(Table::Events, date)?.map(|day| content::content(&day)).transpose()
+            Ok(folders.day(Table::Events, date)?.map(|day| content::content(&day)))
         })
         .await
+    }
+
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        self.count_beyond(asked).await
     }
 
     async fn collect(&self, request: &CohortRequest<'_>) -> Result<Collected, WarehouseError> {

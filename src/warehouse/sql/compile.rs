@@ -172,7 +172,8 @@ pub(crate) fn compile(needs: &Needs, dialect: &dyn Dialect, place: &Place<'_>) -
     Ok(binder.finish(&text, dialect))
 }
 
-fn render(template: &str, values: Value) -> Result<String, minijinja::Error> {
+/// The template, filled in.
+pub(crate) fn render(template: &str, values: Value) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);

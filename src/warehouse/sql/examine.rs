@@ -52,33 +52,6 @@ impl<E: Engine> Examine for SqlWarehouse<E> {
             .and_then(date_of))
     }
 
-    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
-        let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
-        let known = self.engine.known().await?;
-        let dialect = known.dialect.as_ref();
-        let mut binder = Binder::default();
-        let (filter, event) = over(dialect, (asked.from, asked.to), asked.event, &mut binder);
-        let number = dialect.number("json");
-        let beyond = |edge: &f64| {
-            let edge = binder.bind(Bind::Float(*edge));
-            format!(", count(CASE WHEN {number} > {edge} THEN 1 END)")
-        };
-        let beyond: String = asked.edges.iter().map(beyond).collect();
-        let text = include_str!("../../../queries/warehouse/exceed.sql")
-            .replace("{beyond}", &beyond)
-            .replace("{number}", &number)
-            .replace("{json}", &dialect.field(asked.field))
-            .replace("{events}", &dialect.table(&self.engine.tables().events))
-            .replace("{event}", &event)
-            .replace("{filter}", &filter);
-        let rows = self.engine.rows(&binder.finish(&text, dialect), &doing).await?;
-        let row = rows::only(&rows, &doing)?;
-        let counts: Result<Vec<u64>, WarehouseError> =
-            row.iter().map(|cell| cell.count(&doing).map(i64::unsigned_abs)).collect();
-        let mut counts = counts?.into_iter();
-        Ok(Exceeded { numbers: counts.next().unwrap_or_default(), beyond: counts.collect() })
-    }
-
     async fn look_at_fact(&self, fact: &Fact, columns: &[String], day: Date) -> Result<FactLook, WarehouseError> {
         look(&self.engine, &FactNeed { fact: fact.clone(), columns: columns.to_vec() }, day).await
     }
@@ -159,4 +132,32 @@ async fn look_at(
     let count = |place: usize| row[place].count(doing).map(i64::unsigned_abs);
     (sample.events, sample.missing, sample.not_numbers) = (count(0)?, count(1)?, count(2)?);
     Ok(())
+}
+
+/// See [`crate::warehouse::Warehouse::exceed`].
+pub(super) async fn count_beyond<E: Engine>(engine: &E, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+    let doing = format!("counting {} of events of type {:?}", asked.field, asked.event);
+    let known = engine.known().await?;
+    let dialect = known.dialect.as_ref();
+    let mut binder = Binder::default();
+    let (filter, event) = over(dialect, (asked.from, asked.to), asked.event, &mut binder);
+    let number = dialect.number("json");
+    let beyond = |edge: &f64| {
+        let edge = binder.bind(Bind::Float(*edge));
+        format!(", count(CASE WHEN {number} > {edge} THEN 1 END)")
+    };
+    let beyond: String = asked.edges.iter().map(beyond).collect();
+    let text = include_str!("../../../queries/warehouse/exceed.sql")
+        .replace("{beyond}", &beyond)
+        .replace("{number}", &number)
+        .replace("{json}", &dialect.field(asked.field))
+        .replace("{events}", &dialect.table(&engine.tables().events))
+        .replace("{event}", &event)
+        .replace("{filter}", &filter);
+    let rows = engine.rows(&binder.finish(&text, dialect), &doing).await?;
+    let row = rows::only(&rows, &doing)?;
+    let counts: Result<Vec<u64>, WarehouseError> =
+        row.iter().map(|cell| cell.count(&doing).map(i64::unsigned_abs)).collect();
+    let mut counts = counts?.into_iter();
+    Ok(Exceeded { numbers: counts.next().unwrap_or_default(), beyond: counts.collect() })
 }

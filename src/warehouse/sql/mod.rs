@@ -21,11 +21,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::civil::Date;
 
-pub(crate) use compile::{Place, Source, compile};
+pub(crate) use compile::{Place, Source, compile, render};
 pub(crate) use dialect::Dialect;
 pub(crate) use dialects::{Clickhouse, Mysql, Postgres, Sqlite, Typed};
 pub(crate) use facts::{described, line_of_fact};
 pub(crate) use rows::{Cell, Row, only};
+pub(crate) use shares::{Rest, Share};
 pub(crate) use statement::{Bind, Binder, Statement, literal};
 
 use self::shapes::Shapes;
@@ -36,7 +37,7 @@ use super::facts::Shape;
 use super::instants::{instant_of, midnight, next_midnight};
 use super::needs::Needs;
 use super::tables::Tables;
-use super::{Collected, Partition, Warehouse};
+use super::{Collected, Exceeded, Exceeding, Partition, Warehouse};
 use crate::domain::{CohortRequest, Fact, FieldRoot, Session};
 
 /// What an engine knows of its tables once it has looked at them.
@@ -77,6 +78,11 @@ pub(crate) trait Engine: Send + Sync {
     /// The same for a statement that reads facts, of which nobody knows whether units are found in them by an index.
     async fn rows_of_facts(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError> {
         self.rows(statement, doing).await
+    }
+
+    /// The rows of each request from statements that serve many at once; none for one that is to be asked by its own query.
+    async fn together(&self, _requests: &[Needs]) -> Vec<Option<Result<Vec<CohortRow>, WarehouseError>>> {
+        Vec::new()
     }
 
     /// The rows of each request from one narrow stream of events, where that is faster than a query for each.
@@ -147,6 +153,10 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         Ok(rows::only(&rows, &doing)?[0].integer())
     }
 
+    async fn exceed(&self, asked: &Exceeding<'_>) -> Result<Exceeded, WarehouseError> {
+        examine::count_beyond(&self.engine, asked).await
+    }
+
     async fn content_of_fact(&self, date: Date, fact: &Fact, checksum: bool) -> Result<Option<i64>, WarehouseError> {
         look::content(&self.engine, &self.shapes, fact, (date, checksum)).await.map(Some)
     }
@@ -155,6 +165,9 @@ impl<E: Engine> Warehouse for SqlWarehouse<E> {
         let needs = Needs::of(request)?;
         if needs.spans.is_empty() {
             return Collected::from_rows(&needs, Vec::new());
+        }
+        if let Some(rows) = self.engine.together(std::slice::from_ref(&needs)).await.pop().flatten() {
+            return Collected::from_rows(&needs, rows?);
         }
         let known = self.engine.known().await?;
         let rests_told = known.dialect.mean_rest(0).is_some();
@@ -210,9 +223,16 @@ async fn collect_alike<E: Engine>(
             Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
         }
     }
+    let needs: Vec<Option<Needs>> = requests.iter().map(|request| Needs::of(request).ok()).collect();
+    let possible: Vec<Needs> = needs.iter().flatten().cloned().collect();
+    let mut together = warehouse.engine.together(&possible).await.into_iter();
     let mut answers = Vec::with_capacity(requests.len());
-    for request in requests {
-        answers.push(warehouse.collect(request).await);
+    for (request, needs) in requests.iter().zip(&needs) {
+        let rows = needs.as_ref().and_then(|needs| Some((needs, together.next().flatten()?)));
+        answers.push(match rows {
+            Some((needs, rows)) => rows.and_then(|rows| Collected::from_rows(needs, rows)),
+            None => warehouse.collect(request).await,
+        });
     }
     answers
 }

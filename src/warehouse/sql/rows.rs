@@ -63,7 +63,7 @@ impl Cell {
     }
 
     /// A number; NaN where a sum left the range of doubles, which is told as such where the moments are laid out.
-    fn float(&self) -> f64 {
+    pub(crate) fn float(&self) -> f64 {
         match self {
             Cell::Float(number) => *number,
             Cell::Integer(number) => *number as f64,

@@ -3,23 +3,23 @@
 use crate::warehouse::cohort_rows::{CohortRow, Moments};
 
 /// What one shard says of a variant's cohort.
-pub(super) struct Share {
-    pub(super) row: CohortRow,
+pub(crate) struct Share {
+    pub(crate) row: CohortRow,
     /// Per metric, what rounding took from the two means. Where a mean is a billion times its spread, the last digit of a mean
     /// is no longer small beside the distance of two shards' means, and their sums of squares would be joined wrongly.
-    pub(super) rests: Vec<Rest>,
+    pub(crate) rests: Vec<Rest>,
 }
 
 /// The exact mean is the rounded one and this.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Rest {
-    pub(super) y: f64,
-    pub(super) d: f64,
+pub(crate) struct Rest {
+    pub(crate) y: f64,
+    pub(crate) d: f64,
 }
 
 impl Share {
     /// Adds other units of the same variant and cohort.
-    pub(super) fn join(&mut self, other: &Share) {
+    pub(crate) fn join(&mut self, other: &Share) {
         let (known, new) = (&mut self.row, &other.row);
         let (here, there) = (known.units as f64, new.units as f64);
         let metrics = known.moments.iter_mut().zip(&mut self.rests).zip(new.moments.iter().zip(&other.rests));

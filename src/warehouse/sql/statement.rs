@@ -80,7 +80,7 @@ impl Binder {
 
 impl Bind {
     /// The value as ClickHouse reads it.
-    fn literal(&self) -> String {
+    pub(crate) fn literal(&self) -> String {
         match self {
             Bind::Key(key) => literal(&key.to_string()),
             Bind::Text(text) => literal(text),

@@ -4,18 +4,18 @@
 use jiff::civil::date;
 use rampkeeper::domain::{
     CohortRequest, EpochSpan, Experiment, ExperimentId, ExperimentStatus, ExposedBy, Fact, Field, Measure, Metric,
-    Rows, Value,
+    Rows, Share, Value, Variant, VariantConfig, VariantId,
 };
 use rampkeeper::warehouse::{
-    ClickhouseSettings, ClickhouseWarehouse, Examine, LakeWarehouse, MysqlSettings, MysqlWarehouse, PostgresSettings,
-    PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
+    ClickhouseSettings, ClickhouseWarehouse, Collected, Examine, LakeWarehouse, MysqlSettings, MysqlWarehouse,
+    PostgresSettings, PostgresWarehouse, SqliteSettings, SqliteWarehouse, Tables, Warehouse,
 };
 use sqlx::PgPool;
 use sqlx::types::Uuid;
 
 use super::load;
 use super::world::{Assignment, Event, FIRST, midnight};
-use super::{LIMIT, metrics};
+use super::{LIMIT, assert_agree, keys, metrics};
 use crate::support::clickhouse::Clickhouse;
 use crate::support::mariadb::Mariadb;
 use crate::support::postgres::Postgres;
@@ -220,6 +220,106 @@ async fn clickhouse_reads_the_parts_of_the_day() {
     let day = UNITS * EVENTS..3 * UNITS * EVENTS + 5 * DAYS * UNITS;
     assert!(day.contains(&read), "{read} rows were read");
     assert!(read < DAYS * UNITS * EVENTS / 3, "{read} rows were read");
+
+    // Two experiments whose variants are known share one statement, and it reads as much as that of one: the day's events
+    // once, and of assignments the units of the day and once more the history.
+    let known = |key: u128, name: &str| Experiment {
+        id: ExperimentId(Uuid::from_u128(key)),
+        name: name.to_owned(),
+        variants: [0xc0, 0xc1].map(variant).into(),
+        ..experiment.clone()
+    };
+    let both = [known(0xe1, "old"), known(0xe2, "without units")];
+    let requests: Vec<_> = both.iter().map(|of| request(of, &metrics, ExposedBy::Assignment)).collect();
+    let alone = warehouse.collect(&request(&experiment, &metrics, ExposedBy::Assignment)).await.unwrap();
+    let answers = warehouse.collect_many(&requests).await;
+    assert_eq!(keys(&answers[0].as_ref().unwrap().health), keys(&alone.health));
+    assert_agree("the same statement", answers[0].as_ref().unwrap(), &alone);
+    assert_eq!(answers[1].as_ref().unwrap().health.height(), 0);
+    servers.sql(0, "SYSTEM FLUSH LOGS").await;
+    let shared = "SELECT count(), max(read_rows) FROM system.query_log WHERE type = 2 AND query LIKE '%ALL RIGHT JOIN%'
+                  AND query NOT LIKE '%query_log%'";
+    let shared = servers.sql(0, shared).await;
+    let (statements, read) = shared.split_once('\t').unwrap();
+    let read: i64 = read.trim().parse().unwrap();
+    assert_eq!(statements, "1", "{shared}");
+    let day = UNITS * EVENTS..3 * UNITS * EVENTS + 2 * DAYS * UNITS;
+    assert!(day.contains(&read), "{read} rows were read");
+}
+
+fn variant(key: u128) -> Variant {
+    Variant {
+        id: VariantId(Uuid::from_u128(key)),
+        name: format!("{key}"),
+        allocation: Share::NONE,
+        config: Ok(VariantConfig::Flag),
+    }
+}
+
+/// Two hundred experiments over the same units, each of which is in all of them: no statement holds more than it may, and all
+/// have the answers that they have alone.
+#[tokio::test]
+async fn clickhouse_holds_little_of_two_hundred_experiments() {
+    const EXPERIMENTS: u128 = 200;
+    let servers = Clickhouse::start(1).await;
+    let (first, events) = rows();
+    let mut assignments = Vec::new();
+    for n in 0..EXPERIMENTS {
+        // A fortieth of the units each, so that all are in five experiments.
+        assignments.extend(first.iter().enumerate().filter(|(unit, _)| (*unit as u128 + n).is_multiple_of(40)).map(
+            |(_, row)| Assignment {
+                experiment: Uuid::from_u128(0xe00 + n),
+                variant: Uuid::from_u128(0xc000 + 2 * n + row.variant.as_u128() % 2),
+                unit: row.unit.clone(),
+                at: row.at,
+            },
+        ));
+    }
+    load::create_clickhouse(&servers, "many", false).await;
+    load::assign_clickhouse(&servers, "many", &assignments).await;
+    load::happen_clickhouse(&servers, "many", &events).await;
+    let metrics = ours();
+    let experiments: Vec<Experiment> = (0..EXPERIMENTS)
+        .map(|n| Experiment {
+            id: ExperimentId(Uuid::from_u128(0xe00 + n)),
+            name: format!("experiment {n}"),
+            variants: [0xc000 + 2 * n, 0xc001 + 2 * n].map(variant).into(),
+            ..experiment()
+        })
+        .collect();
+    // All days.
+    let last = date(2026, 3, 5);
+    let whole = |of| CohortRequest { from: FIRST, to: last, ..request(of, &metrics, ExposedBy::Assignment) };
+    let requests: Vec<_> = experiments.iter().map(whole).collect();
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let settings = ClickhouseSettings {
+        url: servers.url(0).parse().unwrap(),
+        username: None,
+        password: None,
+        database: Some("many".to_owned()),
+        ca_file: None,
+        statement_timeout: LIMIT,
+        tables: Tables::plain(),
+    };
+    let warehouse = ClickhouseWarehouse::connect(settings).await.unwrap();
+    let answers = warehouse.collect_many(&requests).await;
+    for place in [0, 57, 199] {
+        let alone = warehouse.collect(&requests[place]).await.unwrap();
+        assert_agree("among two hundred", answers[place].as_ref().unwrap(), &alone);
+        assert!(alone.moments.height() > 0);
+    }
+    let units =
+        |answer: &Collected| answer.health.column("units").unwrap().i64().unwrap().iter().flatten().sum::<i64>();
+    let all: i64 = answers.iter().map(|answer| units(answer.as_ref().unwrap())).sum();
+    assert_eq!(all as usize, assignments.len());
+    servers.sql(0, "SYSTEM FLUSH LOGS").await;
+    let told = "SELECT count(), intDiv(max(memory_usage), 1048576) FROM system.query_log WHERE type = 2
+                AND query LIKE '%ALL RIGHT JOIN%' AND query NOT LIKE '%query_log%'";
+    let told = servers.sql(0, told).await;
+    let (statements, mebibytes) = told.split_once('\t').unwrap();
+    let (statements, mebibytes): (i64, i64) = (statements.parse().unwrap(), mebibytes.trim().parse().unwrap());
+    assert!(statements <= 10, "{statements} statements");
+    assert!(mebibytes <= 300, "{mebibytes} MiB");
 }
 
 #[tokio::test]

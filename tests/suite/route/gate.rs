@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use crate::embedded::{PROMOTION, Told, World, better, closed_port, day, key, of, two_in_the_night_after};
 
-const AUTO: &str = "\
+pub const AUTO: &str = "\
 experiments:
   steady:
     auto_enroll: true
@@ -12,7 +12,7 @@ experiments:
 ";
 
 /// An experiment whose control has all units, and a version that nobody serves yet.
-async fn world(promotion: &str) -> World {
+pub async fn world(promotion: &str) -> World {
     let world = World::new(vec![better("steady")]).await;
     world
         .sql(
@@ -27,7 +27,7 @@ async fn world(promotion: &str) -> World {
 }
 
 /// An offline result of a version; the baseline's names none.
-async fn result(world: &World, version: u8, alignment: &str, more: (&str, &str)) {
+pub async fn result(world: &World, version: u8, alignment: &str, more: (&str, &str)) {
     let (baseline, (status, dataset)) = match version {
         1 => ("NULL".to_owned(), more),
         _ => (format!("'{}'", key("steady version 1")), more),
@@ -47,7 +47,7 @@ async fn result(world: &World, version: u8, alignment: &str, more: (&str, &str))
         .await;
 }
 
-const DONE: (&str, &str) = ("completed", "2026-02");
+pub const DONE: (&str, &str) = ("completed", "2026-02");
 
 fn at(day: Date) -> String {
     two_in_the_night_after(day)
@@ -62,7 +62,7 @@ async fn stage(world: &World) -> String {
     world.text("SELECT coalesce(max(value), 'none') FROM rampkeeper_registry_tags WHERE version = '2'").await
 }
 
-async fn enroll(world: &World, more: &[&str], code: i32) -> Told {
+pub async fn enroll(world: &World, more: &[&str], code: i32) -> Told {
     let now = at(day(0));
     let arguments = [&["enroll", "steady", "steady policy/2", "--by", "ana", "--now", &now], more].concat();
     world.run(&arguments).await.expect(code)

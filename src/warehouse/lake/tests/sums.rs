@@ -1,7 +1,8 @@
 //! What events add up to: windows, zeros, numbers that are none, duplicates, shapes of files.
 
 use super::*;
-use crate::warehouse::fixture::{above, count, experiment, mean, ratio, request, sum};
+use crate::warehouse::Exceeding;
+use crate::warehouse::fixture::{above, count, day, experiment, mean, ratio, request, sum};
 
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-12 * b.abs().max(1.0)
@@ -212,4 +213,25 @@ async fn exports_of_other_shapes_give_the_same_sums() {
     assert_eq!(float(&collected.moments, "mean_d", 0), 2.0 / 3.0);
     assert_eq!(float(&collected.moments, "mean_y", 1), 2.5 / 3.0);
     assert_eq!(lines(&collected.health)[0], "2026-01-05 0 c 3 3 0 0 0");
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_exceeds_an_edge_once() {
+    let lake = two_days();
+    let event = |at: &'static str, latency| ("plan_generated", "ann", at, Some(latency));
+    let rows =
+        [event("2026-01-05T11:00:00Z", 10.0), event("2026-01-05T11:00:01Z", 20.0), event("2026-01-05T11:00:02Z", 30.0)];
+    let mut first = events(&rows);
+    first.with_column(Column::new("event_id".into(), [Some("a"), Some("b"), None])).unwrap();
+    lake.write("events", "2026-01-05", "part-0.parquet", &mut first);
+    // Written again by a writer that was restarted, in another file and the next day's folder; what has no id is another event.
+    let mut again = events(&rows);
+    again.with_column(Column::new("event_id".into(), [Some("b"), Some("a"), None])).unwrap();
+    lake.write("events", "2026-01-05", "part-1.parquet", &mut again.clone());
+    lake.write("events", "2026-01-06", "part-0.parquet", &mut again);
+    let field = "latency_ms".parse().unwrap();
+    let (from, to) = (day("2026-01-05"), day("2026-01-06"));
+    let asked = Exceeding { event: "plan_generated", field: &field, from, to, edges: &[5.0, 15.0, 25.0] };
+    let told = lake.open().exceed(&asked).await.unwrap();
+    assert_eq!((told.numbers, told.beyond), (5, vec![5, 4, 3]));
 }

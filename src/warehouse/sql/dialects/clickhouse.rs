@@ -11,7 +11,7 @@ use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::instants::Micros;
 use crate::warehouse::needs::Needs;
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters};
-use crate::warehouse::sql::statement::{Bind, Binder};
+use crate::warehouse::sql::statement::{Bind, Binder, literal};
 
 /// The columns of the tables with their types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,32 @@ impl Clickhouse {
         let name = column.rsplit('.').next().unwrap_or(column).trim_matches('`');
         let held = self.0.events.get(name).or_else(|| self.0.assignments.get(name));
         held.map_or("DateTime", String::as_str)
+    }
+
+    /// Whether a column holds one of these keys.
+    pub(crate) fn is_among(&self, column: &str, keys: &[Uuid]) -> String {
+        let name = column.rsplit('.').next().unwrap_or(column);
+        let native = self.0.assignments.get(name).is_some_and(|held| held == "UUID");
+        // A UUID is compared with its text; a text may be written in capitals.
+        let spellings = |key: &Uuid| match native {
+            true => literal(&key.to_string()),
+            false => format!("{}, {}", literal(&key.to_string()), literal(&key.to_string().to_uppercase())),
+        };
+        format!("{column} IN ({})", keys.iter().map(spellings).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The number of a field, -inf where it is missing and nan where it is no finite number.
+    pub(crate) fn plain_number(&self, field: &Field) -> String {
+        let name = Self::column_of(field);
+        let column = format!("e.{}", self.quote(&name));
+        let nullable = self.0.events.get(&name).is_none_or(|held| held.starts_with("Nullable("));
+        match nullable {
+            true => {
+                let number = format!("assumeNotNull(toFloat64({column}))");
+                format!("if(isNull({column}), -inf, if(isFinite({number}), {number}, nan))")
+            }
+            false => format!("if(isFinite(toFloat64({column})), toFloat64({column}), nan)"),
+        }
     }
 
     /// The column that a field lies in: a key of `metrics` under its own name, others with their root before a dot.

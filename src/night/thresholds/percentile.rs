@@ -2,11 +2,10 @@
 //!
 //! No row leaves the warehouse, and each engine gives the same answer, since it only compares numbers with numbers.
 
-use anyhow::bail;
 use jiff::civil::Date;
 
 use crate::domain::Field;
-use crate::warehouse::{Examine, Exceeding};
+use crate::warehouse::{Exceeding, Warehouse, WarehouseError};
 
 /// Edges of the first look: powers of four from 10⁻⁹ to 10¹⁵.
 const POWERS: std::ops::RangeInclusive<i32> = -15..=25;
@@ -22,32 +21,68 @@ const LEAST_BEYOND: f64 = 100.0;
 
 /// A percentile, and how many events it is of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Found {
-    pub(super) value: f64,
-    pub(super) events: u64,
+pub struct Found {
+    /// The percentile.
+    pub value: f64,
+    /// How many events.
+    pub events: u64,
+}
+
+/// Why there is no percentile.
+#[derive(Debug, thiserror::Error)]
+pub enum FreezeError {
+    /// The warehouse did not answer.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// Too few events to speak of it.
+    #[error("there are {events} events of type {event:?} with {field}; {needed} are needed for this percentile")]
+    TooFew {
+        /// The event type.
+        event: String,
+        /// The field.
+        field: Field,
+        /// How many there are.
+        events: u64,
+        /// How many it takes.
+        needed: u64,
+    },
+    /// Beyond all edges.
+    #[error("this percentile of {field} is not between {low:e} and {high:e}")]
+    OutOfRange {
+        /// The field.
+        field: Field,
+        /// The lowest edge.
+        low: f64,
+        /// The highest.
+        high: f64,
+    },
 }
 
 /// The smallest number, to four digits, that no more than 1 − `percentile` of the field's numbers exceed.
-pub(super) async fn of(
-    warehouse: &dyn Examine,
+///
+/// # Errors
+/// The warehouse does not answer, or the numbers are too few or too far out.
+pub async fn percentile(
+    warehouse: &dyn Warehouse,
     (event, field): (&str, &Field),
     (from, to): (Date, Date),
     percentile: f64,
-) -> anyhow::Result<Found> {
+) -> Result<Found, FreezeError> {
     let mut edges: Vec<f64> = POWERS.map(|power| 4f64.powi(power)).collect();
     loop {
         let counted = warehouse.exceed(&Exceeding { event, field, from, to, edges: &edges }).await?;
         let events = counted.numbers;
         let beyond = (1.0 - percentile) * events as f64;
         if beyond < LEAST_BEYOND {
-            bail!(
-                "there are {events} events of type {event:?} with {field}; {:.0} are needed for this percentile",
-                (LEAST_BEYOND / (1.0 - percentile)).ceil()
-            );
+            let needed = (LEAST_BEYOND / (1.0 - percentile)).ceil() as u64;
+            return Err(FreezeError::TooFew { event: event.to_owned(), field: field.clone(), events, needed });
         }
         let (low, high) = match within(&edges, &counted.beyond, beyond) {
             Some(interval) => interval,
-            None => bail!("this percentile of {field} is not between {:e} and {:e}", edges[0], edges[edges.len() - 1]),
+            None => {
+                let (low, high) = (edges[0], edges[edges.len() - 1]);
+                return Err(FreezeError::OutOfRange { field: field.clone(), low, high });
+            }
         };
         if high - low <= NARROW * high {
             return Ok(Found { value: high, events });
