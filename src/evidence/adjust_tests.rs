@@ -83,7 +83,11 @@ fn cohorts(days: &Days, ratio: bool) -> Vec<Cohort> {
 }
 
 fn read_by(days: &Days, ratio: bool, how: &Judged) -> Reading {
-    let metric = metric(ratio);
+    read_as(days, ratio, &metric(ratio), how)
+}
+
+/// The cohorts of a metric with a covariate, read as that metric, which may have none.
+fn read_as(days: &Days, ratio: bool, metric: &Metric, how: &Judged) -> Reading {
     let cohorts = cohorts(days, ratio);
     let (policy, metrics) = (Policy::standard(), [("m".to_owned(), metric.clone())].into());
     let comparison = Comparison {
@@ -97,7 +101,7 @@ fn read_by(days: &Days, ratio: bool, how: &Judged) -> Reading {
         as_of: date(2026, 3, 30),
         since: None,
     };
-    read(&Arms::of(&comparison), &metric, how)
+    read(&Arms::of(&comparison), metric, how)
 }
 
 /// What units do after they were exposed is like what they did before, times `like`, beside noise.
@@ -232,7 +236,7 @@ fn what_is_of_no_use_leaves_the_metric_as_it_is_and_says_why() {
         let reading = read_by(&blank, ratio, &how(0.05));
         assert_eq!(reading.covariate.as_ref().unwrap().adjustment, Adjustment::NotMade { why: Useless::Constant });
         let plain = Metric { covariate_days: None, ..metric(ratio) };
-        assert_eq!(Reading { covariate: None, ..reading.clone() }, read_without(&blank, ratio, &plain));
+        assert_eq!(Reading { covariate: None, ..reading.clone() }, read_as(&blank, ratio, &plain, &how(0.05)));
     }
     let reading = read_by(&unlike, false, &how(0.05));
     let Adjustment::NotMade { why: Useless::Weak { explained } } = reading.covariate.as_ref().unwrap().adjustment
@@ -242,23 +246,6 @@ fn what_is_of_no_use_leaves_the_metric_as_it_is_and_says_why() {
     assert!(explained < 0.01);
     let text = serde_json::to_string(&reading).unwrap();
     assert_eq!(serde_json::from_str::<Reading>(&text).unwrap(), reading);
-}
-
-fn read_without(days: &Days, ratio: bool, metric: &Metric) -> Reading {
-    let cohorts = cohorts(days, ratio);
-    let (policy, metrics) = (Policy::standard(), std::collections::BTreeMap::new());
-    let comparison = Comparison {
-        control: CONTROL,
-        candidate: CANDIDATE,
-        candidates: 1,
-        policy: &policy,
-        metrics: &metrics,
-        cohorts: &cohorts,
-        epochs: &[],
-        as_of: date(2026, 3, 30),
-        since: None,
-    };
-    read(&Arms::of(&comparison), metric, &how(0.05))
 }
 
 /// The contrast μ_t − k·μ_c of each bound has the variance that it claims, however far k is from 1.

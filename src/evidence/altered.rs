@@ -109,7 +109,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Direction, Epoch, Measure, Metric, MetricForm, Policy, Share, Value};
+    use crate::domain::{Epoch, Measure, Metric, Policy, Share, Value};
 
     const CONTROL: VariantId = VariantId(Uuid::from_u128(1));
     const CANDIDATE: VariantId = VariantId(Uuid::from_u128(2));
@@ -142,15 +142,7 @@ mod tests {
 
     #[test]
     fn nights_go_on_at_the_present_shares_as_their_windows_end() {
-        let form = MetricForm::Mean { value: Measure::of_event("e", Value::Count) };
-        let metric = Metric {
-            name: "m".into(),
-            description: None,
-            form,
-            direction: Direction::Increase,
-            window_days: 1,
-            covariate_days: None,
-        };
+        let metric = Metric::of_units("m", Measure::of_event("e", Value::Count));
         let metrics = [("m".to_owned(), metric)].into();
         let policy = Policy::standard();
         let half = Share::from_ten_thousandths(5_000).unwrap();

@@ -112,7 +112,7 @@ fn sums_to_nothing(both: &Moments) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Direction, Measure, Value};
+    use crate::domain::{Measure, Value};
     use crate::evidence::CohortHealth;
     use jiff::civil::date;
     use uuid::Uuid;
@@ -121,15 +121,7 @@ mod tests {
     const CANDIDATE: VariantId = VariantId(Uuid::from_u128(2));
 
     fn metrics() -> BTreeMap<String, Metric> {
-        let form = MetricForm::Mean { value: Measure::of_event("e", Value::Count) };
-        let metric = Metric {
-            name: "m".into(),
-            description: None,
-            form,
-            direction: Direction::Increase,
-            window_days: 1,
-            covariate_days: None,
-        };
+        let metric = Metric::of_units("m", Measure::of_event("e", Value::Count));
         [("m".to_owned(), metric)].into()
     }
 

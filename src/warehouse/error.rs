@@ -190,6 +190,12 @@ impl WarehouseError {
         }
     }
 
+    /// An outage, as it is told of a request that is not made any more: what is out of reach for all is not sought again
+    /// for each.
+    pub(crate) fn of_another(&self, warehouse: &str) -> Self {
+        Self::Unreachable { warehouse: warehouse.to_owned(), source: self.to_string().into() }
+    }
+
     /// Whether every experiment is affected, so that the run fails as a whole; otherwise this experiment only.
     pub fn is_outage(&self) -> bool {
         match self {

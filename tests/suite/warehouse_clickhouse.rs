@@ -28,15 +28,18 @@ fn settings(servers: &Clickhouse, database: &str) -> ClickhouseSettings {
     }
 }
 
-/// As a night asks, which knows the experiment's variants: by the statement that serves many.
-async fn collect(warehouse: &ClickhouseWarehouse) -> Result<Collected, WarehouseError> {
-    let control = Variant {
+fn control() -> Variant {
+    Variant {
         id: VariantId(Uuid::from_u128(0xc)),
         name: "control".to_owned(),
         allocation: Share::NONE,
         config: Ok(VariantConfig::Flag),
-    };
-    collect_from(warehouse, vec![control]).await
+    }
+}
+
+/// As a night asks, which knows the experiment's variants: by the statement that serves many.
+async fn collect(warehouse: &ClickhouseWarehouse) -> Result<Collected, WarehouseError> {
+    collect_from(warehouse, vec![control()]).await
 }
 
 async fn connect(servers: &Clickhouse, database: &str) -> ClickhouseWarehouse {
@@ -208,6 +211,31 @@ async fn a_shard_that_is_dead_is_an_error_and_never_a_gap() {
     assert_ne!(partial, "10000");
     servers.tell("start 1").await;
     assert_variance_of_one(&collect(&warehouse).await.unwrap());
+}
+
+/// What cannot be reached for one experiment is sought for no other: theirs is the same outage, told of the first.
+#[tokio::test]
+async fn a_server_that_is_away_is_asked_once_for_all_experiments() {
+    let servers = Clickhouse::start(1).await;
+    plain(&servers, "away").await;
+    fill(&servers, "away").await;
+    let warehouse = connect(&servers, "away").await;
+    assert_variance_of_one(&collect(&warehouse).await.unwrap());
+    servers.tell("kill 0").await;
+    for variants in [vec![control()], Vec::new()] {
+        let answers =
+            warehouse_engines::asking(variants, async |request| warehouse.collect_many(&vec![request; 3]).await).await;
+        let causes: Vec<String> = answers
+            .iter()
+            .map(|answer| {
+                let error = answer.as_ref().unwrap_err();
+                assert!(error.is_outage(), "{error:?}");
+                std::error::Error::source(error).unwrap().to_string()
+            })
+            .collect();
+        let first = answers[0].as_ref().unwrap_err().to_string();
+        assert!(causes[0] != first && causes[1..] == [first.clone(), first], "{causes:?}");
+    }
 }
 
 #[tokio::test]

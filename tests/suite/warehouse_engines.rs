@@ -27,6 +27,11 @@ pub async fn collect(warehouse: &dyn Warehouse) -> Result<Collected, WarehouseEr
 
 /// The same of an experiment whose variants are known.
 pub async fn collect_from(warehouse: &dyn Warehouse, variants: Vec<Variant>) -> Result<Collected, WarehouseError> {
+    asking(variants, async |request| warehouse.collect(&request).await).await
+}
+
+/// What is answered to that request.
+pub async fn asking<T>(variants: Vec<Variant>, ask: impl AsyncFnOnce(CohortRequest<'_>) -> T) -> T {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let experiment = Experiment {
         id: ExperimentId(Uuid::from_u128(0xe1)),
@@ -47,7 +52,7 @@ pub async fn collect_from(warehouse: &dyn Warehouse, variants: Vec<Variant>) -> 
         exposed_by: ExposedBy::Assignment,
         spans: vec![EpochSpan { epoch: 0, from: at("2026-01-01T00:00:00Z"), to: at("2026-02-01T00:00:00Z") }],
     };
-    warehouse.collect(&request).await
+    ask(request).await
 }
 
 pub fn latency() -> Metric {

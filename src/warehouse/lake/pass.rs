@@ -70,11 +70,8 @@ fn together(folders: &Folders, requests: &[&Needs]) -> Vec<Answer> {
             .collect(),
         Err(error) => match requests {
             [_] => vec![Err(error)],
-            // What is out of reach for all is not sought again for each.
             [_, rest @ ..] if error.is_outage() => {
-                let away =
-                    |why: &str| WarehouseError::Unreachable { warehouse: "the lake".to_owned(), source: why.into() };
-                let others: Vec<Answer> = rest.iter().map(|_| Err(away(&error.to_string()))).collect();
+                let others: Vec<Answer> = rest.iter().map(|_| Err(error.of_another("the lake"))).collect();
                 [Err(error)].into_iter().chain(others).collect()
             }
             _ => requests.iter().flat_map(|needs| together(folders, &[needs])).collect(),

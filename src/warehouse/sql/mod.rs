@@ -209,12 +209,11 @@ async fn collect_alike<E: Engine>(
     warehouse: &SqlWarehouse<E>,
     requests: &[CohortRequest<'_>],
 ) -> Vec<Result<Collected, WarehouseError>> {
-    let needs: Result<Vec<Needs>, WarehouseError> = requests.iter().map(Needs::of).collect();
     // A request that cannot be is told by its own query.
-    if let Ok(needs) = needs
-        && needs.len() > 1
-        && needs.iter().all(|needs| needs.facts.is_empty())
-    {
+    let possible = requests.iter().enumerate().filter_map(|(place, request)| Some((place, Needs::of(request).ok()?)));
+    let (places, needs): (Vec<usize>, Vec<Needs>) = possible.unzip();
+    let of_facts = needs.iter().any(|needs| !needs.facts.is_empty());
+    if needs.len() == requests.len() && needs.len() > 1 && !of_facts {
         match warehouse.engine.stream(&needs).await {
             Ok(Some(rows)) => {
                 return needs.iter().zip(rows).map(|(needs, rows)| Collected::from_rows(needs, rows)).collect();
@@ -223,18 +222,26 @@ async fn collect_alike<E: Engine>(
             Err(error) => tracing::info!("the experiments are asked for one by one: {error}"),
         }
     }
-    let needs: Vec<Option<Needs>> = requests.iter().map(|request| Needs::of(request).ok()).collect();
-    let possible: Vec<Needs> = needs.iter().flatten().cloned().collect();
-    let mut together = warehouse.engine.together(&possible).await.into_iter();
-    let mut answers = Vec::with_capacity(requests.len());
-    for (request, needs) in requests.iter().zip(&needs) {
-        let rows = needs.as_ref().and_then(|needs| Some((needs, together.next().flatten()?)));
-        answers.push(match rows {
-            Some((needs, rows)) => rows.and_then(|rows| Collected::from_rows(needs, rows)),
-            None => warehouse.collect(request).await,
-        });
+    let mut answers: Vec<Option<Result<Collected, WarehouseError>>> = requests.iter().map(|_| None).collect();
+    for ((place, needs), rows) in places.into_iter().zip(&needs).zip(warehouse.engine.together(&needs).await) {
+        answers[place] = rows.map(|rows| rows.and_then(|rows| Collected::from_rows(needs, rows)));
     }
-    answers
+    let mut outage: Option<WarehouseError> = None;
+    let mut all = Vec::with_capacity(requests.len());
+    for (request, answer) in requests.iter().zip(answers) {
+        let answer = match (answer, &outage) {
+            (Some(answer), _) => answer,
+            (None, Some(outage)) => Err(outage.of_another(warehouse.engine.place())),
+            (None, None) => warehouse.collect(request).await,
+        };
+        if let Err(error) = &answer
+            && error.is_outage()
+        {
+            outage.get_or_insert_with(|| error.of_another(warehouse.engine.place()));
+        }
+        all.push(answer);
+    }
+    all
 }
 
 /// The one query.

@@ -8,6 +8,7 @@ use super::question::{Question, Trial};
 use crate::warehouse::cohort_rows::{CohortRow, Moments};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::date_of;
+use crate::warehouse::needs::MetricNeed;
 use crate::warehouse::sql::{Rest, Row, Share};
 
 /// The columns before the counts of events.
@@ -61,8 +62,8 @@ pub(super) fn cohorts(
             continue;
         };
         let (Some(shares), Some(date)) = (&mut found[place], date_of(begin)) else { continue };
-        let share = share(question, trial, row, (date, epoch, known.to_string()), doing)?;
         let key = (date, epoch, known.to_string());
+        let share = share(question, trial, row, key.clone(), doing)?;
         match shares.get_mut(&key) {
             Some(known) => known.join(&share),
             None => {
@@ -95,7 +96,7 @@ fn share(
         let at = sums_from + 3 * slot;
         Centre { mean: number(at), left: number(at + 1), squares: number(at + 2) }
     };
-    let of_metric = |metric: &crate::warehouse::needs::MetricNeed| {
+    let of_metric = |metric: &MetricNeed| {
         let y = trial.sums[metric.numerator];
         let of_y = centre(y);
         let (mean_y, rest_y) = of_y.mean_and_rest(n);

@@ -13,7 +13,7 @@ use super::Clickhouse;
 use crate::warehouse::cohort_rows::CohortRow;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::needs::Needs;
-use crate::warehouse::sql::Engine;
+use crate::warehouse::sql::{Engine, Known};
 use question::Question;
 
 /// The answer to one request; none if it is to be asked by its own query.
@@ -41,6 +41,7 @@ impl Clickhouse {
                         answers[place] = rows.map(Ok);
                     }
                 }
+                Err(error) if requests.len() > 1 && error.is_outage() => return Err(error),
                 Err(error) if members.len() > 1 => {
                     tracing::info!("{} experiments are asked for one by one: {error}", members.len());
                 }
@@ -50,11 +51,7 @@ impl Clickhouse {
         Ok(answers)
     }
 
-    async fn ask_one(
-        &self,
-        members: &[&Needs],
-        known: &crate::warehouse::sql::Known,
-    ) -> Result<Vec<Option<Vec<CohortRow>>>, WarehouseError> {
+    async fn ask_one(&self, members: &[&Needs], known: &Known) -> Result<Vec<Option<Vec<CohortRow>>>, WarehouseError> {
         let Some((question, typed)) = Question::of(members).zip(self.typed.get()) else { return Ok(Vec::new()) };
         let doing = match members {
             [one] => format!("collecting experiment {:?}", one.experiment),
