@@ -176,8 +176,8 @@ fn skipped(rest: &str, engine: Engine) -> Skip {
     if rest.starts_with("--") || (rest.starts_with('#') && engine == Engine::Mysql) {
         return line();
     }
-    if rest.starts_with("/*") {
-        return through(rest[2..].find("*/").map(|end| end + 4), "comment");
+    if let Some(inside) = rest.strip_prefix("/*") {
+        return through(inside.find("*/").map(|end| end + 4), "comment");
     }
     let mut chars = rest.chars();
     match chars.next() {

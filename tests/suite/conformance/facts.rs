@@ -1,5 +1,6 @@
 //! The same rows as events and as facts: the moments are the same, in every engine that runs SQL.
 
+use polars::prelude::Column;
 use rampkeeper::domain::{Fact, Field, Rows};
 
 use super::*;
@@ -128,9 +129,9 @@ fn over_facts(engine: &str, metrics: &[Metric], some: bool, carrying: bool) -> V
 fn as_mysql_tells(mut collected: Collected) -> Collected {
     let health = &mut collected.health;
     let missing = health.column("missing").unwrap() + health.column("not_numbers").unwrap();
-    let nothing = health.column("not_numbers").unwrap() * 0;
+    let nothing = Column::new("not_numbers".into(), vec![0_i64; health.height()]);
     health.with_column(missing.unwrap().with_name("missing".into())).unwrap();
-    health.with_column(nothing.with_name("not_numbers".into())).unwrap();
+    health.with_column(nothing).unwrap();
     collected
 }
 
