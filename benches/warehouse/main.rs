@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 use compare::{Contest, Entry};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures what a night asks of a warehouse, each time beside something else that does the same.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench warehouse --")]

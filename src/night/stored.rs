@@ -13,7 +13,7 @@ use crate::domain::{ExperimentId, Percentiles};
 use crate::evidence::{Cohort, MetricSet};
 
 /// How many answers may wait; each has all cohorts of an experiment.
-const WAITING: usize = 2;
+const WAITING: usize = 4;
 
 /// Cohorts with their checksums.
 type Loaded = Result<Vec<(Cohort, String)>, ControlError>;
@@ -83,7 +83,9 @@ impl<'a> Night<'a> {
                 true => Arc::clone(known.entry(names).or_insert_with(|| make(record))),
                 false => make(record),
             };
-            order.extend(own.iter().filter(|_| !record.epochs.is_empty()).map(|set| (experiment, Arc::clone(set))));
+            let closed = progress.get(&experiment);
+            let is_stored = |set: &&Arc<MetricSet>| closed.is_some_and(|closed| closed.contains_key(&set.digest));
+            order.extend(own.iter().filter(is_stored).map(|set| (experiment, Arc::clone(set))));
             sets.insert(experiment, own);
         }
         let (sender, coming) = mpsc::channel(WAITING);

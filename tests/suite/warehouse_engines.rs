@@ -196,6 +196,37 @@ const SQLITE_SLOW: &str = "
             '00000000-0000-0000-0000-00000000000c' AS variant_id, '2026-01-05T01:00:00Z' AS assigned_at
         FROM n WHERE n < 0 UNION ALL SELECT x, x, x, x, x FROM something;";
 
+/// Hashed here, one row at a time, whatever order they come in.
+#[tokio::test]
+async fn a_value_that_is_changed_in_place_changes_the_days_checksum_in_sqlite() {
+    let file = File::with(SQLITE_TABLES).await;
+    file.sql(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500)
+         INSERT INTO exp_events SELECT 'plan', 'user', n, json_object('a', 1), json_object('cost', n), NULL,
+             '2026-01-05T02:00:00Z' FROM n",
+    )
+    .await;
+    let warehouse = file.open().await;
+    let of = async |roots: &[FieldRoot]| warehouse.content(date(2026, 1, 5), roots).await.unwrap();
+    let (metrics, both) = ([FieldRoot::Metrics], [FieldRoot::Metrics, FieldRoot::Context]);
+    let before = (of(&metrics).await, of(&both).await);
+    assert!(before.0.is_some_and(|sum| sum != 0) && before.1.is_some() && before.0 != before.1);
+    file.sql(
+        "CREATE TABLE moved AS SELECT * FROM exp_events; DELETE FROM exp_events;
+         INSERT INTO exp_events SELECT * FROM moved ORDER BY random()",
+    )
+    .await;
+    assert_eq!((of(&metrics).await, of(&both).await), before);
+    file.sql("UPDATE exp_events SET context = '{\"a\": 2}' WHERE unit_id = '77'").await;
+    assert_eq!(of(&metrics).await, before.0);
+    assert_ne!(of(&both).await, before.1);
+    file.sql("UPDATE exp_events SET metrics = '{\"cost\": 77.5}' WHERE unit_id = '77'").await;
+    assert_ne!(of(&metrics).await, before.0);
+    // Neither a byte that is no letter nor a null is an error.
+    file.sql("UPDATE exp_events SET metrics = CAST(x'7bff7d' AS TEXT), unit_id = NULL WHERE unit_id = '78'").await;
+    assert_ne!(of(&metrics).await, before.0);
+}
+
 #[tokio::test]
 async fn a_query_of_sqlite_ends_when_its_time_is_up_or_nobody_waits() {
     let file = File::with(SQLITE_TABLES).await;

@@ -25,7 +25,7 @@ type Arm = (Micros, u16);
 
 /// The units of one experiment. Almost all met one variant; those are packed in 16 bytes, since there may be millions.
 pub(super) struct Arms {
-    /// Hash of the unit, and its packed arm. A hash of 0 is a free slot. The number of slots is a power of two.
+    /// Hash of the unit, and its packed arm. A hash of 0 is a free slot.
     slots: Vec<[u64; 2]>,
     taken: usize,
     /// The others, in no order.
@@ -168,8 +168,9 @@ impl Arms {
         (self.slots[place][0] != 0).then_some(place)
     }
 
+    /// By half, since most of a long pass's memory is here: doubled, up to three slots of five would be free.
     fn grow(&mut self) {
-        let mut wider = vec![[0; 2]; (self.slots.len() * 2).max(64)];
+        let mut wider = vec![[0; 2]; (self.slots.len() + self.slots.len() / 2).max(64)];
         for slot in self.slots.iter().filter(|slot| slot[0] != 0) {
             let place = probe(&wider, slot[0]);
             wider[place] = *slot;
@@ -197,10 +198,10 @@ fn add_to(arms: Entry<'_, u64, Vec<Arm>>, arm: Arm) -> bool {
 /// The slot that holds a unit, or the free one where it belongs.
 #[inline]
 fn probe(slots: &[[u64; 2]], unit: u64) -> usize {
-    let mask = slots.len() - 1;
-    let mut place = (unit as usize) & mask;
+    // The hash as a fraction of all hashes, of so many slots.
+    let mut place = ((u128::from(unit) * slots.len() as u128) >> 64) as usize;
     while slots[place][0] != 0 && slots[place][0] != unit {
-        place = (place + 1) & mask;
+        place = if place + 1 == slots.len() { 0 } else { place + 1 };
     }
     place
 }

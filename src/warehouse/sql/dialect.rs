@@ -171,10 +171,9 @@ pub(crate) trait Dialect: Types + Send + Sync {
         self.reach(column, from, to, binder)
     }
 
-    /// The sum of a hash of each row, made of texts none of which is null, in 64 bits; none where there is no hash.
-    fn sum_of_hashes(&self, _texts: &[String]) -> Option<String> {
-        None
-    }
+    /// The sum of a hash of each row, made of texts none of which is null, in 64 bits. Of an engine without a hash, the texts
+    /// of a row as one; see [`Engine::checksum`](super::Engine::checksum).
+    fn sum_of_hashes(&self, texts: &[String]) -> String;
 
     /// What makes one row `c` of each experiment that the event `e` carries, with its keys as texts.
     fn contexts(&self) -> Contexts;
@@ -184,10 +183,8 @@ pub(crate) trait Dialect: Types + Send + Sync {
         None
     }
 
-    /// The sum of a hash of each event `e`, as far as metrics may read it, in 64 bits; none where there is no hash.
-    fn checksum(&self, _roots: &[FieldRoot]) -> Option<String> {
-        None
-    }
+    /// [`Dialect::sum_of_hashes`] of the events `e`, as far as metrics may read them.
+    fn checksum(&self, roots: &[FieldRoot]) -> String;
 
     /// Whether moments are centred by a window over the units: aggregates such as `regr_sxx` and `var_pop`, which update means
     /// and squares row by row, lose digits where a mean is 10⁸ standard deviations from zero.

@@ -99,17 +99,22 @@ pub(super) async fn content(
     let shape = shapes.of(engine, fact).await?;
     let columns = Columns::of(dialect, &shape);
     let told: Vec<String> = shape.columns.iter().map(|(name, _)| columns.told(name)).collect();
-    let hash = checksum.then(|| dialect.sum_of_hashes(&told)).flatten();
+    let hashes = checksum.then(|| dialect.sum_of_hashes(&told));
     let mut binder = Binder::default();
     let filter = of_day(&columns, day, &mut binder);
     let text = include_str!("../../../queries/warehouse/fact_content.sql")
-        .replace("{content}", &hash.unwrap_or_else(|| dialect.integer("count(*)")))
+        .replace("{content}", hashes.as_deref().unwrap_or(&dialect.integer("count(*)")))
         .replace("{filter}", &filter)
         .replace("{fact}", &subquery(fact));
-    let answer = engine.rows(&binder.finish(&text, dialect), &doing).await;
-    let answer = answer.map_err(|error| error.of_fact(fact, None))?;
+    let statement = binder.finish(&text, dialect);
+    if checksum {
+        let content = engine.checksum(&statement, &doing).await.map_err(|error| error.of_fact(fact, None))?;
+        return Ok(content.unwrap_or(0));
+    }
+    let answer = engine.rows(&statement, &doing).await.map_err(|error| error.of_fact(fact, None))?;
     rows::only(&answer, &doing)?[0].count(&doing)
 }
+
 /// The condition for a fact's rows of one day.
 fn of_day(columns: &Columns<'_>, day: Date, binder: &mut Binder) -> String {
     let (from, to) = (midnight(day), next_midnight(midnight(day)));

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
@@ -85,7 +87,12 @@ impl Sqlite {
         Ok(connection)
     }
 
-    async fn fetch(&self, statement: &Statement) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    /// Hands each row of a statement to `take`, one at a time.
+    async fn each(
+        &self,
+        statement: &Statement,
+        mut take: impl FnMut(&SqliteRow) -> Result<(), sqlx::Error> + Send,
+    ) -> Result<(), sqlx::Error> {
         let mut connection = self.connect().await?;
         let stop = Stop::default();
         let stopped = Arc::clone(&stop.0);
@@ -95,10 +102,27 @@ impl Sqlite {
             .set_progress_handler(STEPS_BETWEEN_QUESTIONS, move || !stopped.load(Ordering::Relaxed));
         let query = sqlx::query(AssertSqlSafe(statement.sql.as_str())).persistent(false);
         let query = statement.binds.iter().fold(query, bind);
-        let rows = query.fetch_all(&mut connection).await?;
+        let mut rows = query.fetch(&mut connection);
+        while let Some(row) = rows.try_next().await? {
+            take(&row)?;
+        }
+        drop(rows);
         drop(stop);
         let _ = connection.close().await;
-        Ok(rows)
+        Ok(())
+    }
+
+    /// What reading comes to, in so much time as a statement has.
+    async fn in_time(
+        &self,
+        reading: impl Future<Output = Result<(), sqlx::Error>>,
+        doing: &str,
+    ) -> Result<(), WarehouseError> {
+        let timeout = self.settings.statement_timeout;
+        match tokio::time::timeout(timeout, reading).await {
+            Ok(read) => read.map_err(|error| self.in_words(error, doing)),
+            Err(_) => Err(WarehouseError::TimedOut { doing: doing.to_owned(), timeout }),
+        }
     }
 
     fn in_words(&self, error: sqlx::Error, doing: &str) -> WarehouseError {
@@ -173,16 +197,26 @@ impl Engine for Sqlite {
     }
 
     async fn rows(&self, statement: &Statement, doing: &str) -> Result<Vec<Row>, WarehouseError> {
-        let timeout = self.settings.statement_timeout;
-        let read = async {
-            let rows = self.fetch(statement).await?;
-            rows.iter().map(cells).collect::<Result<Vec<Row>, sqlx::Error>>()
+        let mut rows = Vec::new();
+        let take = |row: &SqliteRow| {
+            rows.push(cells(row)?);
+            Ok(())
         };
-        match tokio::time::timeout(timeout, read).await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) => Err(self.in_words(error, doing)),
-            Err(_) => Err(WarehouseError::TimedOut { doing: doing.to_owned(), timeout }),
-        }
+        self.in_time(self.each(statement, take), doing).await?;
+        Ok(rows)
+    }
+
+    async fn checksum(&self, statement: &Statement, doing: &str) -> Result<Option<i64>, WarehouseError> {
+        let mut sum = 0_i64;
+        let take = |row: &SqliteRow| {
+            // Whatever bytes a text has.
+            let digest = Sha256::digest(row.try_get_unchecked::<&[u8], _>(0)?);
+            let hash = digest.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+            sum = sum.wrapping_add(hash);
+            Ok(())
+        };
+        self.in_time(self.each(statement, take), doing).await?;
+        Ok(Some(sum))
     }
 
     async fn describe(&self, fact: &Fact) -> Result<Shape, WarehouseError> {

@@ -238,15 +238,15 @@ impl Dialect for Clickhouse {
     }
 
     /// Every number of an event is a column of its own, so all columns with numbers count, whatever metrics read of them.
-    fn checksum(&self, _roots: &[FieldRoot]) -> Option<String> {
+    fn checksum(&self, _roots: &[FieldRoot]) -> String {
         let numbers = self.0.events.iter().filter(|(_, held)| is_number(held));
         // The hash of nothing is nothing, and would take the rest of the event along.
         let numbers = numbers.map(|(column, _)| format!(", ifNull(toString(e.{}), '')", self.quote(column)));
         let more: String = numbers.collect();
-        Some(format!(
+        format!(
             "toInt64(sum(cityHash64(toString(e.event_type), toString(e.unit_type), toString(e.unit_id), \
              toString(e.`timestamp`){more})))"
-        ))
+        )
     }
 
     fn text(&self, value: &str) -> String {
@@ -267,8 +267,8 @@ impl Dialect for Clickhouse {
         format!("toNullable(toFloat64({value}))")
     }
 
-    fn sum_of_hashes(&self, texts: &[String]) -> Option<String> {
-        Some(format!("toInt64(sum(cityHash64({})))", texts.join(", ")))
+    fn sum_of_hashes(&self, texts: &[String]) -> String {
+        format!("toInt64(sum(cityHash64({})))", texts.join(", "))
     }
 
     fn contexts(&self) -> Contexts {

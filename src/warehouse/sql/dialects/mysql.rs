@@ -106,7 +106,7 @@ impl Dialect for Mysql {
         format!("CAST({number} AS SIGNED)")
     }
 
-    fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
+    fn checksum(&self, roots: &[FieldRoot]) -> String {
         let json: Vec<String> = roots.iter().map(|root| format!("e.{}", self.quote(root.as_str()))).collect();
         let told = ["e.event_type", "e.unit_type", "e.unit_id", "e.`timestamp`"].map(str::to_owned);
         self.sum_of_hashes(&[told.as_slice(), json.as_slice()].concat())
@@ -120,9 +120,9 @@ impl Dialect for Mysql {
         format!("CASE WHEN ABS({value} + 0e0) < {LARGEST} THEN {value} + 0e0 END")
     }
 
-    fn sum_of_hashes(&self, texts: &[String]) -> Option<String> {
+    fn sum_of_hashes(&self, texts: &[String]) -> String {
         let told = format!("concat_ws(char(31), {})", texts.join(", "));
-        Some(format!("CAST(coalesce(sum(crc32({told})), 0) AS SIGNED)"))
+        format!("CAST(coalesce(sum(crc32({told})), 0) AS SIGNED)")
     }
 
     fn contexts(&self) -> Contexts {

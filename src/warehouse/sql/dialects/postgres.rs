@@ -113,7 +113,7 @@ impl Dialect for Postgres {
         format!("CAST({number} AS bigint)")
     }
 
-    fn checksum(&self, roots: &[FieldRoot]) -> Option<String> {
+    fn checksum(&self, roots: &[FieldRoot]) -> String {
         let micros = self.micros("e.timestamp");
         let json: Vec<String> =
             roots.iter().map(|root| format!("CAST(e.{} AS text)", self.quote(root.as_str()))).collect();
@@ -130,11 +130,11 @@ impl Dialect for Postgres {
         format!("CASE WHEN {fits} THEN CAST({value} AS double precision) END")
     }
 
-    fn sum_of_hashes(&self, texts: &[String]) -> Option<String> {
+    fn sum_of_hashes(&self, texts: &[String]) -> String {
         let told = format!("concat_ws(chr(31), {})", texts.join(", "));
-        Some(format!(
+        format!(
             "CAST(mod(coalesce(sum(CAST(hashtextextended({told}, 0) AS numeric)), 0), 9223372036854775807) AS bigint)"
-        ))
+        )
     }
 
     fn contexts(&self) -> Contexts {
