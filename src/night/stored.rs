@@ -1,8 +1,10 @@
 //! Stored cohorts, loaded ahead: while one experiment is judged, those of the next come out of the control store.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
@@ -14,6 +16,9 @@ use crate::evidence::{Cohort, MetricSet};
 
 /// How many answers may wait; each has all cohorts of an experiment.
 const WAITING: usize = 4;
+
+/// How many are asked for at once: the store reads one while another is taken apart.
+const AT_ONCE: usize = 2;
 
 /// Cohorts with their checksums.
 type Loaded = Result<Vec<(Cohort, String)>, ControlError>;
@@ -91,9 +96,14 @@ impl<'a> Night<'a> {
         let (sender, coming) = mpsc::channel(WAITING);
         let (control, wanted) = (self.control.clone(), order.clone());
         tokio::spawn(async move {
-            for (experiment, set) in wanted {
+            let load = |(experiment, set): (ExperimentId, Arc<MetricSet>)| {
+                let control = &control;
+                async move { control.load_checked_cohorts(experiment, &set).await }
+            };
+            let mut loaded = pin!(stream::iter(wanted).map(load).buffered(AT_ONCE));
+            while let Some(cohorts) = loaded.next().await {
                 // Nobody takes it any more once the night is over.
-                if sender.send(control.load_checked_cohorts(experiment, &set).await).await.is_err() {
+                if sender.send(cohorts).await.is_err() {
                     break;
                 }
             }

@@ -77,8 +77,8 @@ impl Sought {
             return self.of_frame(&met, group, only).map_err(|error| group.failed(error));
         }
         if let Some(only) = only {
-            // Mostly there is none, and then half of the columns need not be decoded.
-            let ids = group.read(&["experiment_id", "unit_id"])?;
+            // Mostly there is none, and then the other columns need not be decoded.
+            let ids = group.read(&["unit_id"])?;
             let any = self.has_any(&ids, only).map_err(|error| group.failed(error))?;
             if !any {
                 return Ok(Assigned::default());
