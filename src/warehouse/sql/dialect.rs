@@ -184,7 +184,11 @@ pub(crate) trait Dialect: Types + Send + Sync {
     }
 
     /// [`Dialect::sum_of_hashes`] of the events `e`, as far as metrics may read them.
-    fn checksum(&self, roots: &[FieldRoot]) -> String;
+    fn checksum(&self, roots: &[FieldRoot]) -> String {
+        let columns = ["event_type", "unit_type", "unit_id", "timestamp"].into_iter();
+        let columns = columns.chain(roots.iter().map(|root| root.as_str()));
+        self.sum_of_hashes(&columns.map(|column| format!("e.{}", self.quote(column))).collect::<Vec<_>>())
+    }
 
     /// Whether moments are centred by a window over the units: aggregates such as `regr_sxx` and `var_pop`, which update means
     /// and squares row by row, lose digits where a mean is 10⁸ standard deviations from zero.

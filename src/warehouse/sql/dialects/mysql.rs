@@ -1,6 +1,6 @@
 //! MySQL 8 and MariaDB 10.6 and later, JSON kept as JSON, instants as DATETIME(6) in UTC or as TIMESTAMP(6).
 
-use crate::domain::{Field, FieldRoot};
+use crate::domain::Field;
 use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
 
@@ -104,12 +104,6 @@ impl Dialect for Mysql {
 
     fn integer(&self, number: &str) -> String {
         format!("CAST({number} AS SIGNED)")
-    }
-
-    fn checksum(&self, roots: &[FieldRoot]) -> String {
-        let json: Vec<String> = roots.iter().map(|root| format!("e.{}", self.quote(root.as_str()))).collect();
-        let told = ["e.event_type", "e.unit_type", "e.unit_id", "e.`timestamp`"].map(str::to_owned);
-        self.sum_of_hashes(&[told.as_slice(), json.as_slice()].concat())
     }
 
     fn text(&self, value: &str) -> String {

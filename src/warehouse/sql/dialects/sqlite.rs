@@ -1,6 +1,6 @@
 //! SQLite 3.38 and later, JSON and instants kept as text.
 
-use crate::domain::{Field, FieldRoot};
+use crate::domain::Field;
 use crate::warehouse::facts::{Kind, Types};
 use crate::warehouse::instants::{Micros, date_of};
 use crate::warehouse::sql::dialect::{Contexts, Dialect, Parameters, quoted};
@@ -114,12 +114,6 @@ impl Dialect for Sqlite {
     /// It has no hash; the file is read by this very process, which has one.
     fn sum_of_hashes(&self, texts: &[String]) -> String {
         format!("concat_ws(char(31), {})", texts.join(", "))
-    }
-
-    fn checksum(&self, roots: &[FieldRoot]) -> String {
-        let json: Vec<String> = roots.iter().map(|root| format!("e.{}", self.quote(root.as_str()))).collect();
-        let told = ["e.event_type", "e.unit_type", "e.unit_id", "e.timestamp"].map(str::to_owned);
-        self.sum_of_hashes(&[told.as_slice(), json.as_slice()].concat())
     }
 
     fn field(&self, field: &Field) -> String {
