@@ -96,11 +96,16 @@ async fn fill(servers: &Clickhouse, database: &str) {
         servers.sql(0, &statement).await;
     }
     for table in ["assignments", "events"] {
-        let began = Instant::now();
-        while servers.sql(0, &format!("SELECT count() FROM {database}.{table}")).await != "10000" {
-            assert!(began.elapsed() < Duration::from_secs(20), "{table} is not handed on to the shards");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        handed_on(servers, &format!("{database}.{table}"), 10_000).await;
+    }
+}
+
+/// Waits until a table of the cluster has handed all its rows on to the shards, which it does after the insert.
+async fn handed_on(servers: &Clickhouse, table: &str, rows: usize) {
+    let began = Instant::now();
+    while servers.sql(0, &format!("SELECT count() FROM {table}")).await != rows.to_string() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{table} is not handed on to the shards");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -123,7 +128,6 @@ async fn numbers_far_from_zero_add_up_on_one_server_and_on_two() {
     }
 }
 
-/// The other shard reads its half of the rows and sends a handful.
 /// A value that differs in one event of ten thousand is another day, on one server and on two; the same again is the same.
 #[tokio::test]
 async fn a_value_that_is_changed_changes_the_days_checksum_in_clickhouse() {
@@ -152,11 +156,7 @@ async fn a_value_that_is_changed_changes_the_days_checksum_in_clickhouse() {
                      toDateTime('2026-01-05 02:00:00', 'UTC'), {latency}, NULL FROM numbers(10000)"
             );
             servers.sql(0, &again).await;
-            let began = Instant::now();
-            while servers.sql(0, &format!("SELECT count() FROM {database}.events")).await != "10000" {
-                assert!(began.elapsed() < Duration::from_secs(20), "the events are not handed on to the shards");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            handed_on(servers, &format!("{database}.events"), 10_000).await;
             changed.push(of().await);
         }
         assert!(changed[0].is_some() && changed[0] != before, "{database}: {changed:?} after {before:?}");
@@ -166,6 +166,7 @@ async fn a_value_that_is_changed_changes_the_days_checksum_in_clickhouse() {
     assert_eq!(told[0], told[1], "a cluster tells what one server does");
 }
 
+/// The other shard reads its half of the rows and sends a handful.
 #[tokio::test]
 async fn each_shard_sums_its_own_units_and_sends_moments_alone() {
     let servers = Clickhouse::start(2).await;
@@ -175,18 +176,8 @@ async fn each_shard_sums_its_own_units_and_sends_moments_alone() {
     let before = "SELECT toUnixTimestamp(now())";
     let since = servers.sql(1, before).await;
     assert_variance_of_one(&collect(&warehouse).await.unwrap());
-    let asked = format!(
-        "SELECT read_rows, result_rows FROM system.query_log WHERE type = 2 AND NOT is_initial_query
-             AND query LIKE '%arm_met%' AND toUnixTimestamp(event_time) >= {since}"
-    );
-    let began = Instant::now();
-    let mut log = String::new();
-    while log.is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(20), "the other shard was asked nothing");
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        servers.sql(1, "SYSTEM FLUSH LOGS").await;
-        log = servers.sql(1, &asked).await;
-    }
+    let asked = format!("NOT is_initial_query AND query LIKE '%arm_met%' AND toUnixTimestamp(event_time) >= {since}");
+    let log = servers.logged(1, "read_rows, result_rows", &asked).await;
     let told: Vec<u64> = log.split('\t').map(|number| number.parse().unwrap()).collect();
     let own = servers.sql(1, "SELECT count() FROM pushed.events_local").await.parse::<u64>().unwrap();
     assert!((4_000..6_000).contains(&own), "{own} of 10000 rows lie there");
@@ -254,8 +245,11 @@ async fn a_night_without_a_shard_holds() {
         night.args(["--output", "json"]).env("RAMPKEEPER_TEST_CLICKHOUSE", "pss-reader");
         crate::embedded::told(night).await
     };
+    let (mut assigned, mut happened) = (0, 0);
     for n in 0..2 {
         let traffic = world.happen(day(n)).await;
+        assigned += traffic.assignments.len();
+        happened += traffic.events.len();
         let mut rows = String::new();
         for a in &traffic.assignments {
             rows += &format!("{}\tuser\t{}\t{}\t{}\n", a.experiment, a.unit, a.variant, a.at.as_second());
@@ -269,7 +263,8 @@ async fn a_night_without_a_shard_holds() {
         }
         servers.sql(0, &format!("INSERT INTO night.events FORMAT TabSeparated\n{rows}")).await;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    handed_on(&servers, "night.assignments", assigned).await;
+    handed_on(&servers, "night.events", happened).await;
     // The day is looked at before the shard dies, so that the question about the cohorts is what fails.
     servers.tell("kill 1").await;
     let dark = run(&world, 1).await;

@@ -212,10 +212,7 @@ async fn clickhouse_reads_the_parts_of_the_day() {
     };
     let warehouse = ClickhouseWarehouse::connect(settings).await.unwrap();
     warehouse.collect(&request(&experiment, &metrics, ExposedBy::Assignment)).await.unwrap();
-    servers.sql(0, "SYSTEM FLUSH LOGS").await;
-    let read = "SELECT max(read_rows) FROM system.query_log WHERE type = 2 AND query LIKE '%cohort_day%'
-                AND query NOT LIKE '%query_log%'";
-    let read: i64 = servers.sql(0, read).await.parse().unwrap();
+    let read: i64 = servers.logged(0, "max(read_rows)", "query LIKE '%cohort_day%'").await.parse().unwrap();
     // Two days of events, and exposures back to the experiment's start, since the tables have no unique key.
     let day = UNITS * EVENTS..3 * UNITS * EVENTS + 5 * DAYS * UNITS;
     assert!(day.contains(&read), "{read} rows were read");
@@ -236,10 +233,7 @@ async fn clickhouse_reads_the_parts_of_the_day() {
     assert_eq!(keys(&answers[0].as_ref().unwrap().health), keys(&alone.health));
     assert_agree("the same statement", answers[0].as_ref().unwrap(), &alone);
     assert_eq!(answers[1].as_ref().unwrap().health.height(), 0);
-    servers.sql(0, "SYSTEM FLUSH LOGS").await;
-    let shared = "SELECT count(), max(read_rows) FROM system.query_log WHERE type = 2 AND query LIKE '%ALL RIGHT JOIN%'
-                  AND query NOT LIKE '%query_log%'";
-    let shared = servers.sql(0, shared).await;
+    let shared = servers.logged(0, "count(), max(read_rows)", "query LIKE '%ALL RIGHT JOIN%'").await;
     let (statements, read) = shared.split_once('\t').unwrap();
     let read: i64 = read.trim().parse().unwrap();
     assert_eq!(statements, "1", "{shared}");
@@ -312,10 +306,8 @@ async fn clickhouse_holds_little_of_two_hundred_experiments() {
         |answer: &Collected| answer.health.column("units").unwrap().i64().unwrap().iter().flatten().sum::<i64>();
     let all: i64 = answers.iter().map(|answer| units(answer.as_ref().unwrap())).sum();
     assert_eq!(all as usize, assignments.len());
-    servers.sql(0, "SYSTEM FLUSH LOGS").await;
-    let told = "SELECT count(), intDiv(max(memory_usage), 1048576) FROM system.query_log WHERE type = 2
-                AND query LIKE '%ALL RIGHT JOIN%' AND query NOT LIKE '%query_log%'";
-    let told = servers.sql(0, told).await;
+    let told = "count(), intDiv(max(memory_usage), 1048576)";
+    let told = servers.logged(0, told, "query LIKE '%ALL RIGHT JOIN%'").await;
     let (statements, mebibytes) = told.split_once('\t').unwrap();
     let (statements, mebibytes): (i64, i64) = (statements.parse().unwrap(), mebibytes.trim().parse().unwrap());
     assert!(statements <= 10, "{statements} statements");

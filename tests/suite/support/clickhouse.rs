@@ -4,6 +4,7 @@
 //! setting, and `hasty` has `skip_unavailable_shards` switched on.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
@@ -61,6 +62,24 @@ impl Clickhouse {
     pub async fn everywhere(&self, statement: &str) {
         for server in 0..self.servers() {
             self.sql(server, statement).await;
+        }
+    }
+
+    /// What a server's log says of the statements that ended well: `columns` of them, tab-separated.
+    ///
+    /// A server writes the end of a statement down after it has sent the answer, so the log may be behind whoever has the
+    /// answer already. The beginning is written first: this waits until every statement that began is told as ended.
+    pub async fn logged(&self, server: usize, columns: &str, statements: &str) -> String {
+        let of = format!("FROM system.query_log WHERE query NOT LIKE '%query_log%' AND {statements}");
+        let complete = format!("SELECT count() > 0 AND countIf(type = 1) = countIf(type IN (2, 4)) {of}");
+        let began = Instant::now();
+        loop {
+            self.sql(server, "SYSTEM FLUSH LOGS").await;
+            if self.sql(server, &complete).await == "1" {
+                return self.sql(server, &format!("SELECT {columns} {of} AND type = 2")).await;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "no statement ended of those {statements}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
