@@ -19,8 +19,8 @@ const SHARES: [f64; 3] = [0.10, 0.25, 0.50];
 const STAGE_DAYS: [i64; 2] = [3, 5];
 const TWO_IN_THE_NIGHT: i64 = 2 * 3_600_000_000;
 const PLANS_PER_UNIT: f64 = 4.9;
-/// A plan, with what follows it, of which a fifth lies behind the last day.
-const EVENTS_PER_UNIT: f64 = PLANS_PER_UNIT * 2.8 * 0.8;
+/// A plan, with what follows it, of which an eighth lies behind the last day.
+const EVENTS_PER_UNIT: f64 = PLANS_PER_UNIT * 2.8 * 0.87;
 
 /// What is made.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

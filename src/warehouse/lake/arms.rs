@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use crate::warehouse::instants::{DAY, Micros};
 use crate::warehouse::needs::Needs;
 use crate::warehouse::open::Told;
-use crate::warehouse::open::ids::{ByHash, Hashes};
+use crate::warehouse::open::sets::{ByHash, Hashes, home};
 
 /// How far a unit's instant may lie before the experiment's beginning to be packed.
 const BEFORE: Micros = 366 * DAY;
@@ -63,6 +63,14 @@ impl Arms {
             self.variants.len() - 1
         });
         u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    /// Makes room for so many further units.
+    pub(super) fn make_room(&mut self, units: usize) {
+        let slots = ((self.taken + units) * 5).div_ceil(4);
+        if slots > self.slots.len() {
+            self.widen(slots);
+        }
     }
 
     /// Adds an assignment. `waits` says whether the cohort of its day is still to be told.
@@ -158,7 +166,8 @@ impl Arms {
     /// The slot of a unit, or a free one for it.
     fn place_of(&mut self, unit: u64) -> usize {
         if (self.taken + 1) * 5 > self.slots.len() * 4 {
-            self.grow();
+            // By half, since most of a long pass's memory is here: doubled, up to three slots of five would be free.
+            self.widen((self.slots.len() + self.slots.len() / 2).max(64));
         }
         probe(&self.slots, unit)
     }
@@ -168,9 +177,8 @@ impl Arms {
         (self.slots[place][0] != 0).then_some(place)
     }
 
-    /// By half, since most of a long pass's memory is here: doubled, up to three slots of five would be free.
-    fn grow(&mut self) {
-        let mut wider = vec![[0; 2]; (self.slots.len() + self.slots.len() / 2).max(64)];
+    fn widen(&mut self, slots: usize) {
+        let mut wider = vec![[0; 2]; slots];
         for slot in self.slots.iter().filter(|slot| slot[0] != 0) {
             let place = probe(&wider, slot[0]);
             wider[place] = *slot;
@@ -198,8 +206,7 @@ fn add_to(arms: Entry<'_, u64, Vec<Arm>>, arm: Arm) -> bool {
 /// The slot that holds a unit, or the free one where it belongs.
 #[inline]
 fn probe(slots: &[[u64; 2]], unit: u64) -> usize {
-    // The hash as a fraction of all hashes, of so many slots.
-    let mut place = ((u128::from(unit) * slots.len() as u128) >> 64) as usize;
+    let mut place = home(unit, slots.len());
     while slots[place][0] != 0 && slots[place][0] != unit {
         place = if place + 1 == slots.len() { 0 } else { place + 1 };
     }

@@ -10,7 +10,8 @@ use super::columns::{Absence, Kind, Wanted};
 use super::groups::{Group, Recent, instants, texts};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::Micros;
-use crate::warehouse::open::ids::{Hashes, Keys};
+use crate::warehouse::open::ids::Keys;
+use crate::warehouse::open::sets::Sieve;
 
 /// An assignment of one of the experiments in question.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ impl Sought {
     }
 
     /// The assignments of a row group. `only` leaves out all units but some.
-    pub(super) fn read(&self, group: &Group<'_>, only: Option<&Hashes>) -> Result<Assigned, WarehouseError> {
+    pub(super) fn read(&self, group: &Group<'_>, only: Option<&Sieve>) -> Result<Assigned, WarehouseError> {
         if let Some(unit_type) = &self.carried_by {
             let events = group.read(&["unit_id", "unit_type", "timestamp", "experiments"])?;
             let met = met(events, unit_type).map_err(|error| group.failed(error))?;
@@ -88,14 +89,14 @@ impl Sought {
         self.of_frame(&frame, group, only).map_err(|error| group.failed(error))
     }
 
-    fn has_any(&self, ids: &DataFrame, only: &Hashes) -> PolarsResult<bool> {
+    fn has_any(&self, ids: &DataFrame, only: &Sieve) -> PolarsResult<bool> {
         let unit_ids = texts(ids.column("unit_id")?)?;
         // A unit without an id is a fault to be told.
         Ok(unit_ids.null_count() > 0
-            || unit_ids.downcast_iter().any(|ids| ids.values_iter().any(|id| only.contains(&self.keys.text(id)))))
+            || unit_ids.downcast_iter().any(|ids| ids.values_iter().any(|id| only.contains(self.keys.text(id)))))
     }
 
-    fn of_frame(&self, frame: &DataFrame, group: &Group<'_>, only: Option<&Hashes>) -> PolarsResult<Assigned> {
+    fn of_frame(&self, frame: &DataFrame, group: &Group<'_>, only: Option<&Sieve>) -> PolarsResult<Assigned> {
         let experiments = texts(frame.column("experiment_id")?)?;
         let units = texts(frame.column("unit_id")?)?;
         let variants = texts(frame.column("variant_id")?)?;
@@ -121,7 +122,7 @@ impl Sought {
                 }
                 let at = instants.value(row);
                 let unit = self.keys.text(unit);
-                if only.is_some_and(|only| !only.contains(&unit)) {
+                if only.is_some_and(|only| !only.contains(unit)) {
                     continue;
                 }
                 let key = known_variants

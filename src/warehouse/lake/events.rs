@@ -10,6 +10,7 @@ use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::{midnight, next_midnight};
 use crate::warehouse::needs::Needs;
 use crate::warehouse::open::ids::Keys;
+use crate::warehouse::open::sets::Sieve;
 use crate::warehouse::open::{ANY_UNIT, Events, MISSING, Reads};
 
 /// Reads events out of a lake.
@@ -17,15 +18,18 @@ pub(super) struct Reader<'a> {
     keys: Keys,
     reads: &'a Reads,
     columns: Vec<String>,
+    /// The units whose events may count, if they are known.
+    of: Option<&'a Sieve>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(keys: Keys, reads: &'a Reads) -> Self {
+    /// Reads for those units alone, or for any.
+    pub(super) fn new(keys: Keys, reads: &'a Reads, of: Option<&'a Sieve>) -> Self {
         let mut columns = ["event_type", "unit_type", "unit_id", "timestamp", "event_id"].map(str::to_owned).to_vec();
         columns.extend(reads.fields.iter().map(column_of));
         columns.sort();
         columns.dedup();
-        Self { keys, reads, columns }
+        Self { keys, reads, columns, of }
     }
 
     /// The events of a row group that may count.
@@ -36,14 +40,19 @@ impl<'a> Reader<'a> {
     }
 
     fn of_frame(&self, frame: &DataFrame) -> PolarsResult<Events> {
-        let (rows, types, unit_types) = self.rows_in_use(frame)?;
-        let mut events = Events { types, unit_types, ..Events::default() };
-        events.units.reserve(rows.len());
+        let (mut rows, mut types, mut unit_types) = self.rows_in_use(frame)?;
+        let mut units = self.units_of(frame, &rows)?;
+        if let Some(of) = self.of {
+            let kept: Vec<usize> = (0..units.len()).filter(|at| of.contains(units[*at])).collect();
+            keep(&mut rows, &kept);
+            keep(&mut types, &kept);
+            keep(&mut unit_types, &kept);
+            keep(&mut units, &kept);
+        }
+        let mut events = Events { units, types, unit_types, ..Events::default() };
         events.instants.reserve(rows.len());
-        let units = texts(frame.column("unit_id")?)?;
         let (instants, to_micros) = instants(frame.column("timestamp")?)?;
-        for (units, instants) in units.downcast_iter().zip(instants.downcast_iter()) {
-            events.units.extend(rows.iter().map(|row| self.keys.text(units.value(*row as usize))));
+        for instants in instants.downcast_iter() {
             events.instants.extend(rows.iter().map(|row| to_micros(instants.value(*row as usize))));
         }
         if let Ok(ids) = frame.column("event_id") {
@@ -56,6 +65,14 @@ impl<'a> Reader<'a> {
             });
         }
         Ok(events)
+    }
+
+    fn units_of(&self, frame: &DataFrame, rows: &[u32]) -> PolarsResult<Vec<u64>> {
+        let mut hashes = Vec::with_capacity(rows.len());
+        for units in texts(frame.column("unit_id")?)?.downcast_iter() {
+            hashes.extend(rows.iter().map(|row| self.keys.text(units.value(*row as usize))));
+        }
+        Ok(hashes)
     }
 
     /// The rows that may count, with their types and their units' types.
@@ -122,6 +139,11 @@ impl<'a> Reader<'a> {
         }
         Ok(hashes)
     }
+}
+
+/// Leaves those of some places.
+fn keep<T: Copy>(all: &mut Vec<T>, kept: &[usize]) {
+    *all = kept.iter().map(|at| all[*at]).collect();
 }
 
 fn place_in(names: &[String], name: &str) -> Option<usize> {

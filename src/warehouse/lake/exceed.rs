@@ -10,7 +10,8 @@ use super::files::{Day, Folders, Table};
 use crate::domain::Field;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::examine::Exceeded;
-use crate::warehouse::open::ids::{Keys, Seen};
+use crate::warehouse::open::ids::Keys;
+use crate::warehouse::open::sets::Seen;
 
 /// The question, with everything that it names, so that it may move to another thread.
 pub(super) struct Question {

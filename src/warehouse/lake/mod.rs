@@ -18,6 +18,7 @@ mod days;
 mod events;
 mod examine;
 mod exceed;
+mod few;
 mod files;
 mod groups;
 mod noted;

@@ -51,6 +51,15 @@ impl<'a> Noted<'a> {
         }
     }
 
+    /// Makes room for what will be noted.
+    pub(super) fn make_room<'b>(&mut self, assigned: impl Iterator<Item = &'b Assigned>) {
+        let mut units = vec![0; self.places.len()];
+        assigned.flat_map(|assigned| &assigned.rows).for_each(|row| units[row.experiment as usize] += 1);
+        for (places, units) in self.places.iter().zip(units) {
+            places.iter().for_each(|place| self.arms[*place].make_room(units));
+        }
+    }
+
     /// Notes assignments that lie in the partition of that day.
     pub(super) fn note(&mut self, day: i64, assigned: Assigned) {
         for Assignment { experiment, unit, variant, at } in assigned.rows {

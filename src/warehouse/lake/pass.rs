@@ -10,6 +10,7 @@ use super::ahead::ahead;
 use super::assignments::{Assigned, Sought};
 use super::days::Days;
 use super::events::Reader;
+use super::few::Few;
 use super::files::Folders;
 use super::groups::{Group, groups_of};
 use super::noted::Noted;
@@ -19,11 +20,17 @@ use crate::warehouse::cohort_rows::CohortRow;
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::instants::DAY;
 use crate::warehouse::needs::Needs;
-use crate::warehouse::open::ids::{Hashes, Keys};
+use crate::warehouse::open::ids::Keys;
 use crate::warehouse::open::{Events, Open, Program, Reads};
 
 /// How many rows may be decoded ahead.
-const ROWS_AHEAD: usize = 400_000;
+pub(super) const ROWS_AHEAD: usize = 400_000;
+
+/// The same of a short range, which has little else in memory and whose turns are less even.
+const ROWS_AHEAD_OF_FEW_DAYS: usize = 800_000;
+
+/// Assignments of which only a few units are looked for leave next to nothing behind: so many weigh as much as one row.
+const GLANCES: usize = 8;
 
 /// A range of at most that many windows is short: of the days before it only the units in it are looked for.
 const SHORT: i64 = 4;
@@ -79,13 +86,13 @@ fn together(folders: &Folders, requests: &[&Needs]) -> Vec<Answer> {
     }
 }
 
-struct Pass<'a> {
+pub(super) struct Pass<'a> {
     keys: Keys,
     /// See [`carried_by`].
-    carried_by: Option<String>,
+    pub(super) carried_by: Option<String>,
     requests: Vec<Request<'a>>,
-    days: Days<'a>,
-    window: i64,
+    pub(super) days: Days<'a>,
+    pub(super) window: i64,
     /// The days before exposure whose events count.
     before: i64,
 }
@@ -195,7 +202,6 @@ impl<'a> Pass<'a> {
     ) -> Result<Vec<Option<WarehouseError>>, WarehouseError> {
         let live = self.requests.iter().filter(|request| request.fault.is_none());
         let reads = Reads::of(live.clone().map(|request| request.needs));
-        let reader = Reader::new(self.keys, &reads);
         let programs: Vec<Program> = self.requests.iter().map(|request| Program::of(request.needs, &reads)).collect();
         let needs: Vec<&Needs> = self.requests.iter().map(|request| request.needs).collect();
         let earliest = live.map(|request| request.since).min().unwrap_or(first);
@@ -203,15 +209,25 @@ impl<'a> Pass<'a> {
         let sought = Sought::new(self.keys, &noted.experiments, self.carried_by.as_deref());
         // Of a night's few days the units are read first, and then only they are looked for in the days before.
         let short = earliest < first && last - first < SHORT * self.window;
-        let mut held = BTreeMap::new();
-        let only = short.then(|| self.hold(&sought, first, last, &mut held)).transpose()?;
+        let few = short.then(|| Few::of(self, &sought, first, last)).transpose()?;
+        let (mut held, few) = few.map_or_else(Default::default, |(held, few)| (held, Some(few)));
+        // Where events carry what units met, many of them tell the same.
+        if self.carried_by.is_none() {
+            noted.make_room(held.values().flatten());
+        }
+        let reader = Reader::new(self.keys, &reads, few.as_ref().map(|few| &few.exposed));
         let (tasks, turns) = self.turns(first, last, short);
         let work = |task: &Task<'_>| match task {
-            Task::Assignments(group) => sought.read(group, only.as_ref()).map(Read::Assignments),
+            Task::Assignments(group) => sought.read(group, few.as_ref().map(|few| &few.named)).map(Read::Assignments),
             Task::Events(group) => reader.read(group).map(Read::Events),
         };
         let mut open = Open::default();
-        ahead(&tasks, ROWS_AHEAD, Task::rows, work, |next| {
+        let weight = |task: &Task<'_>| match task {
+            Task::Assignments(group) if short && self.carried_by.is_none() => group.rows() / GLANCES,
+            Task::Assignments(group) | Task::Events(group) => group.rows(),
+        };
+        let limit = if short { ROWS_AHEAD_OF_FEW_DAYS } else { ROWS_AHEAD };
+        ahead(&tasks, limit, weight, work, |next| {
             for turn in turns {
                 match turn {
                     Turn::Assignments { day, groups } => {
@@ -242,38 +258,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Reads the assignments that the cohorts of those days are told from, and gives the units that they name. What lies
-    /// in the partitions from `first` on is held; those before may hold a row of these days, too, and are only looked at.
-    fn hold(
-        &self,
-        sought: &Sought,
-        first: i64,
-        last: i64,
-        held: &mut BTreeMap<i64, Vec<Assigned>>,
-    ) -> Result<Hashes, WarehouseError> {
-        let since = first * DAY;
-        let earlier = self.days.assignments.range(..first).map(|(day, _)| *day);
-        let groups: Vec<(i64, Group<'_>)> = earlier
-            .chain(first..=last + self.window)
-            .flat_map(|day| self.assignments_of(day).map(move |group| (day, group)))
-            .filter(|(day, group)| *day >= first || group.may_reach(sought.instants(), since))
-            .collect();
-        let mut units = Hashes::default();
-        let weight = |(_, group): &(i64, Group<'_>)| group.rows();
-        let work = |(day, group): &(i64, Group<'_>)| (*day, sought.read(group, None));
-        ahead(&groups, ROWS_AHEAD, weight, work, |next| {
-            while let Some((day, assigned)) = next() {
-                let assigned = assigned?;
-                units.extend(assigned.rows.iter().filter(|row| day >= first || row.at >= since).map(|row| row.unit));
-                if day >= first {
-                    held.entry(day).or_default().push(assigned);
-                }
-            }
-            Ok(units)
-        })
-    }
-
-    fn assignments_of(&self, day: i64) -> impl Iterator<Item = Group<'_>> {
+    pub(super) fn assignments_of(&self, day: i64) -> impl Iterator<Item = Group<'_>> {
         let anybody = self.requests.iter().any(|request| request.reads_assignments_of(day, self.window));
         let day = self.days.assignments.get(&day).and_then(Option::as_ref).filter(|_| anybody);
         day.into_iter().flat_map(groups_of)
@@ -310,13 +295,5 @@ impl<'a> Pass<'a> {
         let before = tasks.len();
         tasks.extend(self.events_of(day).map(Task::Events));
         turns.push(Turn::Events { day, groups: tasks.len() - before });
-    }
-}
-
-impl Task<'_> {
-    fn rows(&self) -> usize {
-        match self {
-            Task::Assignments(group) | Task::Events(group) => group.rows(),
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! Two of n different ids meet by chance once in 2^65 / n² passes: for ten million ids, once in 370,000. Then one unit
 //! would be counted with another. The mixing is that of wyhash: products of 64 bits, folded.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 /// The keys of one pass.
 #[derive(Clone, Copy, Debug)]
@@ -11,75 +11,6 @@ pub(crate) struct Keys {
     first: u64,
     second: u64,
     third: u64,
-}
-
-/// A set of hashes; hashing them again would add nothing.
-pub(crate) type Hashes = std::collections::HashSet<u64, BuildHasherDefault<AsIs>>;
-
-/// A set of hashes that is only ever added to, in one block of memory.
-#[derive(Default)]
-pub(crate) struct Seen {
-    /// 0 is a free slot. The number of slots is a power of two.
-    slots: Vec<u64>,
-    taken: usize,
-}
-
-impl Seen {
-    /// Adds a hash, and says whether it is new.
-    #[inline]
-    pub(crate) fn add(&mut self, hash: u64) -> bool {
-        let hash = hash.max(1);
-        if (self.taken + 1) * 2 > self.slots.len() {
-            self.grow();
-        }
-        let slot = Self::slot_of(&self.slots, hash);
-        let new = self.slots[slot] == 0;
-        self.slots[slot] = hash;
-        self.taken += usize::from(new);
-        new
-    }
-
-    #[inline]
-    fn slot_of(slots: &[u64], hash: u64) -> usize {
-        let mask = slots.len() - 1;
-        let mut slot = (hash as usize) & mask;
-        while slots[slot] != 0 && slots[slot] != hash {
-            slot = (slot + 1) & mask;
-        }
-        slot
-    }
-
-    fn grow(&mut self) {
-        let mut wider = vec![0; (self.slots.len() * 2).max(1_024)];
-        for hash in self.slots.iter().filter(|hash| **hash != 0) {
-            let slot = Self::slot_of(&wider, *hash);
-            wider[slot] = *hash;
-        }
-        self.slots = wider;
-    }
-}
-
-/// A map by hashes.
-pub(crate) type ByHash<T> = std::collections::HashMap<u64, T, BuildHasherDefault<AsIs>>;
-
-/// Takes a number for its own hash.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
 }
 
 impl Keys {
@@ -167,6 +98,7 @@ fn four(bytes: &[u8], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sets::Hashes;
     use super::*;
 
     #[test]
@@ -183,16 +115,6 @@ mod tests {
         }
         for n in 0..100_000u64 {
             assert!(seen.insert(keys.number(n)) && seen.insert(keys.text(&format!("u{n}"))), "{n}");
-        }
-    }
-
-    #[test]
-    fn a_hash_is_new_once() {
-        let (keys, mut seen) = (Keys::new(), Seen::default());
-        for round in 0..2 {
-            for n in 0..50_000 {
-                assert_eq!(seen.add(keys.number(n)), round == 0, "{n}");
-            }
         }
     }
 

@@ -4,13 +4,14 @@
 pub(crate) mod ids;
 mod order;
 mod rows;
+pub(crate) mod sets;
 mod tally;
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use self::ids::Seen;
 pub(crate) use self::rows::{ANY_UNIT, Events, MISSING, Reads, Told};
+use self::sets::{Seen, fetch};
 use super::cohort_rows::CohortRow;
 use super::instants::{DAY, Micros, date_of};
 use super::needs::{Adds, Needs};
@@ -114,6 +115,8 @@ pub(crate) struct Open {
     days: VecDeque<Cohorts>,
     /// How many days were closed.
     closed: u32,
+    /// How many events counted for the cohorts that were closed last.
+    usual: usize,
     exposures: Vec<Exposure>,
     sums: Vec<f64>,
     /// Where events come in any order: per sum, what rounding took from it, so that its last digit hangs on no order.
@@ -133,7 +136,9 @@ impl Open {
 
     /// Opens the cohorts of a day.
     pub(crate) fn begin(&mut self, day: i64) {
-        self.days.push_back(Cohorts { day, ..Cohorts::default() });
+        // One day is much like the other, and a table that need not grow is never there twice.
+        let counted = Seen::with_room(self.usual + self.usual / 8);
+        self.days.push_back(Cohorts { day, counted, ..Cohorts::default() });
     }
 
     /// Adds what a request was told of the day that was opened last.
@@ -264,12 +269,13 @@ impl Open {
             return;
         }
         let (days, closed) = (&mut self.days, self.closed);
-        hits.retain(|(row, place)| {
-            let exposure = &self.exposures[*place as usize];
-            // An event without an id is like no other.
-            let id = events.ids[*row as usize];
-            id == 0 || days[(exposure.cohorts - closed) as usize].counted.add(id.wrapping_add(mix(exposure.request)))
-        });
+        // The day among those that are open, and the hash of the event there. An event without an id is like no other.
+        let mark_of = |(row, place): (u32, u32)| {
+            let (id, exposure) = (events.ids[row as usize], &self.exposures[place as usize]);
+            (id != 0).then(|| ((exposure.cohorts - closed) as usize, id.wrapping_add(mix(exposure.request))))
+        };
+        fetch(hits.iter().filter_map(|hit| mark_of(*hit)).map(|(day, mark)| days[day].counted.peek(mark)));
+        hits.retain(|hit| mark_of(*hit).is_none_or(|(day, mark)| days[day].counted.add(mark)));
     }
 
     /// Ends the sums of the cohorts and puts their units in an order that does not hang on how they came: by instant, and where
@@ -297,6 +303,7 @@ impl Open {
     pub(crate) fn close(&mut self, requests: &[&Needs]) -> Vec<(usize, CohortRow)> {
         let Some(oldest) = self.days.pop_front() else { return Vec::new() };
         self.closed += 1;
+        self.usual = oldest.counted.len();
         if self.rests.is_some() {
             self.put_in_order(&oldest, requests);
         }

@@ -16,7 +16,8 @@ use crate::domain::Field;
 use crate::warehouse::cohort_rows::CohortRow;
 use crate::warehouse::instants::{DAY, Micros, instant_of};
 use crate::warehouse::needs::Needs;
-use crate::warehouse::open::ids::{ByHash, Keys};
+use crate::warehouse::open::ids::Keys;
+use crate::warehouse::open::sets::ByHash;
 use crate::warehouse::open::{ANY_UNIT, Events, MISSING, Open, Program, Reads, Told};
 use crate::warehouse::sql::{self, Dialect};
 
