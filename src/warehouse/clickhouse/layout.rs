@@ -14,8 +14,6 @@ pub(super) struct Layout {
     pub(super) tables: Tables,
     /// The cluster, where they are `Distributed`.
     pub(super) cluster: Option<String>,
-    /// How many shards it has.
-    pub(super) shards: i64,
     /// What is wrong with them.
     pub(super) faults: Vec<WarehouseError>,
 }
@@ -43,10 +41,14 @@ fn types(holds: Holds) -> &'static [&'static str] {
 /// Looks at the two tables.
 pub(super) async fn of(server: &Clickhouse) -> Result<Layout, WarehouseError> {
     let named = &server.tables;
-    let mut layout =
-        Layout { typed: Typed::default(), tables: named.clone(), cluster: None, shards: 1, faults: Vec::new() };
-    let events = server.look(&columns_of(&named.events)).await?;
-    let assignments = server.look(&columns_of(&named.assignments)).await?;
+    let mut layout = Layout { typed: Typed::default(), tables: named.clone(), cluster: None, faults: Vec::new() };
+    let (of_events, of_assignments) = (columns_of(&named.events), columns_of(&named.assignments));
+    let (events, assignments, spread_events, spread_assignments) = tokio::try_join!(
+        server.look(&of_events),
+        server.look(&of_assignments),
+        distributed(server, &named.events),
+        distributed(server, &named.assignments),
+    )?;
     let (events, assignments): (Vec<_>, Vec<_>) = (columns(&events).collect(), columns(&assignments).collect());
     let without_json = |needed: &[Needed]| -> Vec<Needed> {
         needed.iter().filter(|needed| needed.holds != Holds::Json).copied().collect()
@@ -60,17 +62,10 @@ pub(super) async fn of(server: &Clickhouse) -> Result<Layout, WarehouseError> {
                   right tables in it";
     layout.faults = tables::faults(&read, &found, types, advice);
     layout.typed = typed(&events, &assignments);
-    let (events, assignments) =
-        (distributed(server, &named.events).await?, distributed(server, &named.assignments).await?);
-    match (events, assignments) {
+    match (spread_events, spread_assignments) {
         (None, None) => {}
         (Some(events), Some(assignments)) => {
             layout.faults.extend(apart(&events, &assignments));
-            let sql = format!(
-                "SELECT toInt64(count(DISTINCT shard_num)) FROM system.clusters WHERE cluster = {}",
-                literal(&events.cluster)
-            );
-            layout.shards = server.look(&sql).await?.first().and_then(|row| row[0].integer()).unwrap_or(0);
             layout.cluster = Some(events.cluster);
             layout.tables = Tables { events: events.local, assignments: assignments.local, aggregates: None };
         }
@@ -82,6 +77,13 @@ pub(super) async fn of(server: &Clickhouse) -> Result<Layout, WarehouseError> {
         }
     }
     Ok(layout)
+}
+
+/// How many shards a cluster has.
+pub(super) async fn shards(server: &Clickhouse, cluster: &str) -> Result<i64, WarehouseError> {
+    let sql =
+        format!("SELECT toInt64(count(DISTINCT shard_num)) FROM system.clusters WHERE cluster = {}", literal(cluster));
+    Ok(server.look(&sql).await?.first().and_then(|row| row[0].integer()).unwrap_or(0))
 }
 
 /// `DateTime('Europe/Berlin')` is an instant like any other.

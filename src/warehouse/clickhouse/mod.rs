@@ -203,10 +203,8 @@ impl Engine for Clickhouse {
         });
         let layout = layout::of(self).await?;
         if let Some(cluster) = &layout.cluster {
-            remarks.push(Remark::well(
-                "shards",
-                format!("{} of cluster {cluster}; each sums its own units", layout.shards),
-            ));
+            let shards = layout::shards(self, cluster).await?;
+            remarks.push(Remark::well("shards", format!("{shards} of cluster {cluster}; each sums its own units")));
         }
         remarks.push(match self.http.is_encrypted() {
             true => Remark::well("encryption", "the server's certificate is checked"),
