@@ -228,7 +228,7 @@ async fn a_browser_is_opened_where_there_is_one() {
     let opened = open(path, &["--as-of", "2026-03-02"]).await.expect(0);
     assert!(opened.out.contains("opened "), "{}", opened.out);
     let night = world.path("reports/nights/2026-03-02.html").canonicalize().unwrap();
-    for _ in 0..600 {
+    for _ in 0..100 {
         if world.path("opened").exists() && !fs::read_to_string(world.path("opened")).unwrap().is_empty() {
             break;
         }
